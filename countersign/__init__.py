@@ -1,0 +1,1 @@
+"""Human approval and exceptions for AI-agent tool calls: the library that PEPs and auditors install."""

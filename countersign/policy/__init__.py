@@ -1,0 +1,1 @@
+"""Policy: YAML in, immutable bundle out; bundle and call in, verdict out."""

@@ -1,0 +1,1 @@
+"""Proof: canonical bytes, Merkle trees, signed notes and envelopes, receipts and packs."""
