@@ -1,0 +1,1 @@
+"""People deciding: access requests, votes, quorum, step-up, approvals, and the pages where it happens."""

@@ -1,0 +1,1 @@
+"""The building: settings, urls, asgi, celery. Nobody imports it."""

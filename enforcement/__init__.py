@@ -1,0 +1,1 @@
+"""Machines asking: authentication, AuthZEN and ARAP, the decision, its commit, budgets, executions."""

@@ -1,0 +1,98 @@
+"""What machines did: repeatable attempts, counters of caps, escalations that may still be asked for, executions."""
+
+from django.db import models
+from django.db.models import Q
+
+from registry.models import Credential, Tenant
+
+
+class Attempt(models.Model):
+    """The answer once given to one attempt of one credential, so that a lost answer can be repeated word for word."""
+
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+", db_index=False)
+    attempt = models.CharField(max_length=200)
+    action_digest = models.CharField(max_length=71)
+    answer = models.BinaryField()
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["credential", "attempt"], name="attempt_once_per_credential")]
+
+
+class Counter(models.Model):
+    """What one cap has used in one window. Spend is counted in millionths of the currency, so that it stays exact."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", db_index=False)
+    key = models.CharField(max_length=500)
+    window = models.DateTimeField()
+    used = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "key", "window"], name="counter_is_unique"),
+            models.CheckConstraint(condition=Q(used__gte=0), name="counter_is_not_negative"),
+        ]
+
+
+class Escalation(models.Model):
+    """An escalated evaluation that may still be submitted as a request, until `expires_at`."""
+
+    evaluation_id = models.CharField(max_length=40, primary_key=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
+    action_digest = models.CharField(max_length=71)
+    commitment = models.CharField(max_length=71)
+    question = models.BinaryField()  # the request body, encrypted
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="escalation_due")]
+
+
+class Submission(models.Model):
+    """An Idempotency-Key once used by a credential, and the request it led to."""
+
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+", db_index=False)
+    key = models.CharField(max_length=200)
+    body_digest = models.CharField(max_length=71)
+    request_id = models.CharField(max_length=40)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["credential", "key"], name="submission_key_once")]
+
+
+class Custody(models.TextChoices):
+    """Where an execution stands. Out of `reserved` once; out of `executing` once."""
+
+    RESERVED = "reserved"
+    EXECUTING = "executing"
+    COMMITTED = "committed"
+    FAILED = "failed"
+    INDETERMINATE = "indeterminate"
+    LAPSED = "lapsed"
+
+
+class Execution(models.Model):
+    """What a PEP does with one allow. Made with the allow when an approval was used, else by the first report."""
+
+    evaluation_id = models.CharField(max_length=40, primary_key=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="executions")
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
+    request_id = models.CharField(max_length=40, default="", blank=True)
+    action_digest = models.CharField(max_length=71)
+    thread = models.CharField(max_length=200)
+    status = models.CharField(max_length=14, choices=Custody.choices)
+    reserved_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    deadline = models.DateTimeField(null=True, blank=True)
+    report = models.JSONField(default=dict, blank=True)
+    budget = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(status__in=Custody.values), name="execution_status_is_known")]
+        indexes = [
+            models.Index(fields=["deadline"], condition=Q(status__in=["reserved", "executing"]), name="execution_due")
+        ]

@@ -1,0 +1,1 @@
+"""What happened: records, journalled with what they record, then sealed into one Merkle log a tenant."""

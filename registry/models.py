@@ -1,0 +1,260 @@
+"""What exists in a tenant. Every row names its tenant; references across tenants are impossible by constraint."""
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models import Q
+
+
+class Tenant(models.Model):
+    """One isolated customer. `slug` is also the name of its evidence log.
+
+    `epoch` rises with any change that can alter a verdict; `registry_revision` with any change of what exists;
+    `policy_revision` names the published release (0: none, everything is denied).
+    """
+
+    slug = models.SlugField(max_length=63, unique=True)
+    name = models.CharField(max_length=120)
+    epoch = models.BigIntegerField(default=1)
+    registry_revision = models.BigIntegerField(default=0)
+    policy_revision = models.BigIntegerField(default=0)
+    keep_arguments = models.BooleanField(default=False)
+    max_open_requests = models.PositiveIntegerField(default=50)
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Human(models.Model):
+    """One person in flesh and blood, however many accounts they have. Quorum counts these.
+
+    For accounts of an identity provider: its issuer and subject. For local accounts: `local` and the normalised
+    e-mail (lower case, NFKC, no +tag), so that an alias is not a second person.
+    """
+
+    issuer = models.CharField(max_length=200)
+    subject = models.CharField(max_length=320)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="human_is_unique")]
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class UserManager(BaseUserManager["User"]):
+    """Users are made by `registry.people.add`; Django's `createsuperuser` has no place here."""
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(username=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A login. Usernames are global, membership is per tenant."""
+
+    username = models.CharField(max_length=150, unique=True)
+    email = models.EmailField(max_length=320)
+    human = models.ForeignKey(Human, on_delete=models.PROTECT, related_name="users")
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    is_service = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    objects = UserManager()
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["email"]
+
+    def __str__(self) -> str:
+        return self.username
+
+
+class Team(models.Model):
+    """People who may be asked together."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="teams")
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="team_name_is_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do besides approving; approving comes from teams, never from a role."""
+
+    ADMIN = "admin"
+    POLICY_AUTHOR = "policy_author"
+    POLICY_SIGNER = "policy_signer"
+    AUDITOR = "auditor"
+    OPERATOR = "operator"
+
+
+class Membership(models.Model):
+    """A user in a tenant, with roles and the identities other systems know them by."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="memberships")
+    roles = models.JSONField(default=list, blank=True)
+    identities = models.JSONField(default=dict, blank=True)
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="membership_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.tenant}"
+
+
+class TeamMember(models.Model):
+    """A membership's place in a team of the same tenant."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="members")
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="teams")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["team", "membership"], name="team_member_is_unique")]
+
+
+class Agent(models.Model):
+    """A registered non-human caller."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="agents")
+    agent_id = models.CharField("id", max_length=200)
+    owner = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="owned_agents")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="agents")
+    intents = models.JSONField(default=list, blank=True)
+    tool_groups = models.JSONField(default=list, blank=True)
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "agent_id"], name="agent_id_is_unique")]
+
+    def __str__(self) -> str:
+        return self.agent_id
+
+
+class Tool(models.Model):
+    """A registered capability. Its JSON columns hold the blueprint's shapes."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="tools")
+    tool_id = models.CharField("id", max_length=200)
+    group = models.CharField(max_length=100)
+    owner = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="owned_tools")
+    risk_tier = models.PositiveSmallIntegerField()
+    methods = models.JSONField(default=list)
+    data_classes = models.JSONField(default=list, blank=True)
+    caps = models.JSONField(default=dict, blank=True)
+    arguments_schema = models.JSONField(null=True, blank=True)
+    argument_rules = models.JSONField(default=list, blank=True)
+    approval = models.JSONField(default=dict, blank=True)
+    verified_principal = models.BooleanField(default=False)
+    descriptor_digest = models.CharField(max_length=71, default="", blank=True)
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "tool_id"], name="tool_id_is_unique"),
+            models.CheckConstraint(condition=Q(risk_tier__gte=1, risk_tier__lte=4), name="tool_tier_is_1_to_4"),
+        ]
+
+    def __str__(self) -> str:
+        return self.tool_id
+
+
+class Entity(models.Model):
+    """A catalogue row for subject and resource types other than agent and tool."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="entities")
+    type = models.CharField(max_length=100)
+    entity_id = models.CharField("id", max_length=300)
+    properties = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        verbose_name_plural = "entities"
+        constraints = [models.UniqueConstraint(fields=["tenant", "type", "entity_id"], name="entity_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.type}:{self.entity_id}"
+
+
+class Channel(models.Model):
+    """Where a team is asked; `config` holds what the blueprint said for this kind."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="channels")
+    kind = models.CharField(max_length=20)
+    key = models.CharField(max_length=200)
+    config = models.JSONField(default=dict, blank=True)
+    teams = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "kind", "key"], name="channel_is_unique")]
+
+
+class CredentialKind(models.TextChoices):
+    """Who speaks with a key."""
+
+    AGENT = "agent"
+    PEP = "pep"
+    VERIFIER = "verifier"
+    PERSON = "person"
+
+
+class Credential(models.Model):
+    """A bearer key, of which only a keyed hash is stored. `key_id` is its public middle part."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="credentials")
+    kind = models.CharField(max_length=8, choices=CredentialKind.choices)
+    key_id = models.CharField(max_length=20, unique=True)
+    secret_hash = models.BinaryField()
+    name = models.CharField(max_length=200)
+    agents = models.JSONField(default=list, blank=True)
+    subjects = models.JSONField(default=list, blank=True)
+    scopes = models.JSONField(default=list, blank=True)
+    membership = models.ForeignKey(Membership, on_delete=models.PROTECT, null=True, blank=True, related_name="keys")
+    brief = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=CredentialKind.values), name="credential_kind_is_known"),
+            models.CheckConstraint(
+                condition=Q(kind="person", membership__isnull=False) | (~Q(kind="person") & Q(membership__isnull=True)),
+                name="credential_person_has_membership",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} key {self.key_id}"
+
+
+class Release(models.Model):
+    """A published policy: source and its signed envelope. Loading refuses a row whose signature does not hold."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="releases")
+    revision = models.PositiveBigIntegerField()
+    digest = models.CharField(max_length=71)
+    source = models.TextField()
+    envelope = models.JSONField()
+    published_at = models.DateTimeField()
+    published_by = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "revision"], name="release_revision_is_unique"),
+            models.CheckConstraint(condition=Q(revision__gte=1), name="release_revision_is_positive"),
+        ]
+
+
+class SignInLink(models.Model):
+    """A one-time sign-in link: keyed hash of its token, used at most once."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_in_links")
+    token_hash = models.BinaryField(unique=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
