@@ -5,10 +5,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
-EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+class _Empty(dict[str, Any]):
+    """A dict that stays empty: hashable, as dataclass defaults must be, and JSON encoders know what to do with it."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__  # type: ignore[assignment]  # dict sets it to None
+
+    def __setitem__(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("the shared empty map cannot be written to")
+
+    setdefault = update = __ior__ = __setitem__  # type: ignore[assignment]  # whatever is given is refused
+
+
+EMPTY: Mapping[str, Any] = _Empty()
 
 
 class Outcome(StrEnum):
