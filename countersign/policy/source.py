@@ -33,7 +33,7 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
 
 
-class PolicyErrors(ValueError):
+class PolicyErrors(ValueError):  # noqa: N818 -- it holds many
     """A source was refused. Holds every problem that was found, in reading order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -113,14 +113,14 @@ def parse(text: str, *, file: str) -> Node:
         builder.refuse(error.problem_mark or error.context_mark, _syntax(error))
     except (yaml.YAMLError, UnicodeError):
         builder.problems.append(Problem(file, 1, 1, "the file holds characters that YAML does not allow"))
-    except _TooDeep:
+    except _TooDeepError:
         pass
     if builder.problems:
         raise PolicyErrors(builder.problems)
     return root
 
 
-class _TooDeep(Exception):
+class _TooDeepError(Exception):
     """Nested past MAX_DEPTH; the problem has been noted."""
 
 
@@ -156,7 +156,7 @@ class _Builder:
     def _node(self, event: Any, depth: int) -> Node:
         if depth > MAX_DEPTH:
             self.refuse(event.start_mark, f"nested deeper than {MAX_DEPTH} levels")
-            raise _TooDeep
+            raise _TooDeepError
         self._refuse_magic(event)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(event, depth)
@@ -219,20 +219,20 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
 
 def _offset_as_written(written: str, value: str, wanted: int) -> int:
     """Index in `written` of the character at index `wanted` of `value`: walk both, skipping what YAML adds."""
-    at = written.index("\n") + 1 if written[0] in "|>" and "\n" in written else 0
+    at = 1 if written[0] in "\"'" else 0
+    if written[0] in "|>" and "\n" in written:
+        at = written.index("\n") + 1
     for index, character in enumerate(value):
         if not character.isspace():
             found = written.find(character, at)
             at = found if found >= 0 else at
         if index >= wanted:
             return at
-        at += 1
-        if character == "\n" or (character == " " and written[at - 1 : at] == "\n"):
-            at = _skip_indent(written, at)
+        at = _past_space(written, at) if character.isspace() else at + 1
     return min(at, len(written))
 
 
-def _skip_indent(written: str, at: int) -> int:
-    while at < len(written) and written[at] in " \n":
+def _past_space(written: str, at: int) -> int:
+    while at < len(written) and written[at].isspace():
         at += 1
     return at

@@ -17,7 +17,7 @@ class _Empty(dict[str, Any]):
     def __setitem__(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("the shared empty map cannot be written to")
 
-    setdefault = update = __ior__ = __setitem__  # type: ignore[assignment]  # whatever is given is refused
+    setdefault = update = __ior__ = __setitem__  # whatever is given is refused
 
 
 EMPTY: Mapping[str, Any] = _Empty()
