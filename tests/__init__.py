@@ -1,0 +1,1 @@
+"""Tests mirror the rooms; journeys, races, faults and browser hold whole stories."""
