@@ -1,0 +1,57 @@
+"""`countersign`: one word of the command line in, the command of that room run. Rooms are loaded only when named."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+import typer
+from click import Command, Context
+from typer.core import TyperGroup
+from typer.main import get_command
+
+# The other rooms' commands load a policy compiler, a verifier, a protocol library; a hook has none of that time.
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "verify": ("countersign.proof.command", "verify"),
+        "policy": ("countersign.policy.command", "app"),
+        "mcp-proxy": ("countersign.pep.command", "mcp_proxy"),
+        "hook": ("countersign.pep.command", "hook_app"),
+    }
+)
+
+
+class Lazy(TyperGroup):
+    """A group that knows its commands' names and imports a command when it is asked for."""
+
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - the signature is the library's
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        return _command(getattr(import_module(module), name), cmd_name)
+
+
+def _command(found: object, name: str) -> Command:
+    """A typer app as it is; a plain function as a command of its own."""
+    if isinstance(found, typer.Typer):
+        app = found
+    else:
+        app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+        app.command(name)(found)
+    command = get_command(app)
+    command.name = name
+    return command
+
+
+app = typer.Typer(cls=Lazy, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.callback()
+def countersign() -> None:
+    """Human approval for AI-agent tool calls: enforcement points, policy tools and the evidence verifier."""
+
+
+if __name__ == "__main__":
+    app()

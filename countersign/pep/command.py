@@ -1,0 +1,102 @@
+"""`countersign mcp-proxy` and `countersign hook`: options in, one of the enforcement points run."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from countersign.pep import credentials, hook
+from countersign.pep.answer import PepError
+from countersign.pep.client import Pdp
+
+Url = Annotated[str | None, typer.Option(envvar=credentials.URL, help="Address of the PDP.")]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(envvar=credentials.KEY_FILE, help=f"File with the key; or put the key into {credentials.KEY}."),
+]
+Agent = Annotated[str | None, typer.Option(envvar=credentials.AGENT, help="Id of the agent that is asked for.")]
+Receipts = Annotated[Path | None, typer.Option(help="File to keep the PDP's signed receipts in, as JSON lines.")]
+
+hook_app = typer.Typer(help="Judge one tool call for a coding agent's hook.", pretty_exceptions_enable=False)
+
+
+@hook_app.callback()
+def hooks() -> None:
+    """Judge one tool call for a coding agent's hook."""
+
+
+@hook_app.command("claude-code")
+def claude_code(
+    url: Url = None,
+    key_file: KeyFile = None,
+    agent: Agent = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for people; keep below the hook's timeout.")] = 0,
+    receipts: Receipts = None,
+) -> None:
+    """Read a PreToolUse event from standard input, print the permission decision."""
+    try:
+        verdict = _claude_code(url=url, key_file=key_file, agent=agent, wait=wait, receipts=receipts)
+    except (PepError, hook.BadEvent, credentials.NotConfigured, ValueError) as error:
+        verdict = hook.blocked(str(error))
+    except Exception as error:  # noqa: BLE001 - any other exit code than 2 would let the tool run
+        verdict = hook.blocked(f"the hook failed: {type(error).__name__}")
+    sys.stdout.write(verdict.output() + "\n")
+    if verdict.exit_code:
+        sys.stderr.write(verdict.reason + "\n")
+    raise typer.Exit(verdict.exit_code)
+
+
+def _claude_code(
+    *, url: str | None, key_file: Path | None, agent: str | None, wait: float, receipts: Path | None
+) -> hook.Verdict:
+    access = credentials.find(url=url, key_file=key_file, agent=agent)
+    question = hook.read_event(sys.stdin.buffer.read(), agent=access.agent)
+    with Pdp(access.url, access.key, receipts=receipts) as pdp:
+        return hook.judge(pdp, question, wait=wait)
+
+
+def mcp_proxy(  # noqa: PLR0917 - each parameter is an option of the command line
+    command: Annotated[list[str], typer.Argument(help="The MCP server to put behind the PDP, after `--`.")],
+    url: Url = None,
+    key_file: KeyFile = None,
+    agent: Agent = None,
+    tool_prefix: Annotated[str, typer.Option(help="Put before each tool's name to make its id.")] = "",
+    map_: Annotated[
+        list[str] | None, typer.Option("--map", help="NAME=TOOL_ID or NAME=TOOL_ID:METHOD for one tool; repeatable.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Method of every tool that --map does not name one for.")] = "call",
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to hold a call while people decide.")] = 20,
+    call_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds one call of the server may take.")] = 300,
+    intent: Annotated[str | None, typer.Option(help="Declared purpose, sent with each call.")] = None,
+    principal: Annotated[str | None, typer.Option(help="The person the agent acts for.")] = None,
+    session: Annotated[str | None, typer.Option(help="Session id; a new one for each run if left out.")] = None,
+    transaction: Annotated[str | None, typer.Option(help="The case all calls of this run belong to.")] = None,
+    receipts: Receipts = None,
+) -> None:
+    """Run an MCP server and ask the PDP before every call of one of its tools."""
+    # The MCP library takes most of a second to import; a hook beside this command must not pay for it.
+    from countersign.pep import mcp_proxy as proxy  # noqa: PLC0415
+
+    try:
+        access = credentials.find(url=url, key_file=key_file, agent=agent)
+        settings = proxy.Settings(
+            access=access,
+            command=tuple(command),
+            naming=proxy.Naming.parse(map_ or [], prefix=tool_prefix, method=method),
+            wait=wait,
+            call_timeout=call_timeout,
+            intent=intent,
+            principal=principal,
+            session=session,
+            transaction=transaction,
+            receipts=receipts,
+        )
+        proxy.run(settings)
+    except (credentials.NotConfigured, proxy.NotStarted, ValueError) as error:
+        _stop(str(error))
+
+
+def _stop(reason: str) -> NoReturn:
+    sys.stderr.write(f"countersign mcp-proxy: {reason}\n")
+    raise typer.Exit(2)

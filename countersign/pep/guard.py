@@ -1,0 +1,277 @@
+"""`guard`: a function in, the same function out that runs only after the PDP, and people if need be, said yes.
+
+One allowed call goes through `reserved → executing → committed | failed | indeterminate`. The function is entered only
+after our claim on `executing` was accepted, at most once, and an end is always told, or known to be untold.
+"""
+
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
+
+import anyio
+
+from countersign.pep.answer import Answer, Denied
+from countersign.pep.client import AsyncPdp, Pdp
+from countersign.pep.conversation import Conversation, Custody, Report
+from countersign.pep.exchange import Steps
+from countersign.pep.question import BadQuestion, Question, fingerprint
+from countersign.policy.values import EMPTY
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Arguments: TypeAlias = Mapping[str, Any]
+Handler: TypeAlias = Callable[[Mapping[str, Any]], None]
+PerCall: TypeAlias = str | Callable[[Arguments], str | None] | None
+
+log = logging.getLogger(__name__)
+
+LAST_WORD = 10.0  # seconds a cancelled call may still take to say that it was cancelled
+
+
+def _note(obligation: Mapping[str, Any]) -> None:
+    log.info("obligation %s: %s", obligation["type"], obligation["properties"])
+
+
+BUILT_IN: Mapping[str, Handler] = {"notification": _note, "log": _note}
+
+
+@dataclass(slots=True, kw_only=True)
+class Execution:
+    """One call that was allowed and claimed. Give it the `result` for its digest; set `status` to overrule the end."""
+
+    answer: Answer
+    started_at: datetime
+    result: Any = None
+    status: Custody | None = None
+
+    def ending(self, error: BaseException | None) -> Custody:
+        """An error of the function is its failure; being torn out of it (cancelled, killed) leaves it unknown."""
+        if error is None:
+            return self.status or Custody.COMMITTED
+        return self.status or (Custody.FAILED if isinstance(error, Exception) else Custody.INDETERMINATE)
+
+    def report(self, error: BaseException | None) -> Report:
+        digest = _digest(self.result) if error is None else None
+        return Report(started_at=self.started_at, finished_at=_now(), result_digest=digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """The way one question goes through the PDP and back, for both kinds of client."""
+
+    question: Question
+    wait: float = 0.0
+    obligations: Mapping[str, Handler] = field(default_factory=lambda: BUILT_IN)
+
+    def enter(self, talk: Conversation) -> Steps[Execution]:
+        """Ask, wait, meet the obligations, claim. Raises a PepError; then nothing has been run."""
+        answer = yield from talk.admit(self.question, wait=self.wait, supported=self.obligations.keys())
+        try:
+            for obligation in answer.obligations:
+                self.obligations[str(obligation["type"])](obligation)
+        except Exception as error:
+            yield from talk.settle(answer, Custody.FAILED, Report())
+            raise Denied(answer, because="an obligation could not be met") from error
+        started_at = _now()
+        yield from talk.claim(answer, started_at=started_at)
+        return Execution(answer=answer, started_at=started_at)
+
+    def leave(self, talk: Conversation, execution: Execution, error: BaseException | None) -> Steps[None]:
+        """Tell the end. Never raises: the call has happened, and an error here would invite a second one."""
+        status = execution.ending(error)
+        problem = yield from talk.settle(execution.answer, status, execution.report(error))
+        if problem is not None:
+            name = execution.answer.evaluation_id
+            log.warning("%s ended %s, but that could not be reported: %s", name, status.value, problem)
+
+
+@contextmanager
+def passing(pdp: Pdp, passage: Passage) -> Iterator[Execution]:
+    """Run the body only if the passage is granted, and report how it ended."""
+    execution = pdp.perform(passage.enter(pdp.conversation))
+    try:
+        yield execution
+    except BaseException as error:
+        pdp.perform(passage.leave(pdp.conversation, execution, error))
+        raise
+    pdp.perform(passage.leave(pdp.conversation, execution, None))
+
+
+@asynccontextmanager
+async def apassing(pdp: AsyncPdp, passage: Passage, *, on_wait: Any = None) -> AsyncIterator[Execution]:
+    """`passing` for coroutines. The last report is shielded: being cancelled is exactly what it has to tell."""
+    execution = await pdp.perform(passage.enter(pdp.conversation), on_wait=on_wait)
+    error: BaseException | None = None
+    try:
+        yield execution
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        with anyio.move_on_after(LAST_WORD, shield=True):
+            await pdp.perform(passage.leave(pdp.conversation, execution, error))
+
+
+@dataclass(frozen=True, slots=True)
+class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=…)`
+    """Ask before each call of a function, or before the body of a `with` statement.
+
+    `intent`, `principal`, `session`, `transaction` and `justification` are texts, or functions of the arguments.
+    `arguments` turns the bound parameters into what is asked and approved; without it every parameter must be JSON.
+    Names in `ignore` (say, `self` or a database handle) are left out of the question, so nothing binds them. `wait` is
+    how many seconds to wait for people before Pending is raised. `obligations` adds handlers by type; each is called
+    with the obligation before the function runs.
+    """
+
+    pdp: Pdp | AsyncPdp
+    tool: str = field(kw_only=True)
+    agent: str = field(kw_only=True)
+    method: str = field(default="call", kw_only=True)
+    intent: PerCall = field(default=None, kw_only=True)
+    principal: PerCall = field(default=None, kw_only=True)
+    session: PerCall = field(default=None, kw_only=True)
+    transaction: PerCall = field(default=None, kw_only=True)
+    justification: PerCall = field(default=None, kw_only=True)
+    environment: Mapping[str, Any] | None = field(default=None, kw_only=True)
+    wait: float = field(default=0.0, kw_only=True)
+    arguments: Callable[[Arguments], Arguments] | None = field(default=None, kw_only=True)
+    ignore: Collection[str] = field(default=(), kw_only=True)
+    obligations: Mapping[str, Handler] = field(default_factory=lambda: EMPTY, kw_only=True)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__qualname__} is a generator: calling it runs nothing that could be guarded")
+        if inspect.iscoroutinefunction(function):
+            return cast("Callable[P, R]", self._wrap_coroutine(function))
+        return self._wrap(function)
+
+    def during(self, **arguments: Any) -> Any:
+        """A context manager for one call with these arguments: `with`, or `async with` if the client is async."""
+        passage = self._passage({name: plain(value, name) for name, value in arguments.items()})
+        return apassing(self.pdp, passage) if isinstance(self.pdp, AsyncPdp) else passing(self.pdp, passage)
+
+    def _wrap(self, function: Callable[P, R]) -> Callable[P, R]:
+        pdp = self.pdp
+        if not isinstance(pdp, Pdp):
+            raise TypeError(f"{function.__qualname__} is an ordinary function: guard it with Pdp, not AsyncPdp")
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            call = self._bind(signature, args, kwargs)
+            asked = self._ask(call)
+            with passing(pdp, self._passage(asked)) as execution:
+                self._check_unchanged(call, asked)
+                execution.result = _finished(function(*call.args, **call.kwargs))
+                return cast("R", execution.result)
+
+        return guarded
+
+    def _wrap_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        pdp = self.pdp
+        if not isinstance(pdp, AsyncPdp):
+            raise TypeError(f"{function.__qualname__} is a coroutine function: guard it with AsyncPdp, not Pdp")
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            call = self._bind(signature, args, kwargs)
+            asked = self._ask(call)
+            async with apassing(pdp, self._passage(asked)) as execution:
+                self._check_unchanged(call, asked)
+                execution.result = await function(*call.args, **call.kwargs)
+                return execution.result
+
+        return guarded
+
+    def _bind(
+        self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> inspect.BoundArguments:
+        """The call as it will be made. Its JSON values are copies, so that nobody changes what was approved."""
+        call = signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        if self.arguments is None:
+            for name, value in call.arguments.items():
+                if name not in self.ignore:
+                    call.arguments[name] = _copied(value, signature.parameters[name])
+        return call
+
+    def _ask(self, call: inspect.BoundArguments) -> Arguments:
+        bound = {name: value for name, value in call.arguments.items() if name not in self.ignore}
+        chosen = bound if self.arguments is None else self.arguments(bound)
+        return {name: plain(value, name) for name, value in chosen.items()}
+
+    def _check_unchanged(self, call: inspect.BoundArguments, asked: Arguments) -> None:
+        """Objects that `arguments=` was given are not copies, and waiting for people takes time."""
+        if self.arguments is not None and self._ask(call) != asked:
+            raise BadQuestion("the arguments are no longer those that were allowed; nothing was run")
+
+    def _passage(self, arguments: Arguments) -> Passage:
+        question = Question(
+            agent=self.agent,
+            tool=self.tool,
+            method=self.method,
+            arguments=arguments,
+            intent=_told(self.intent, arguments),
+            principal=_told(self.principal, arguments),
+            session=_told(self.session, arguments),
+            transaction=_told(self.transaction, arguments),
+            environment=self.environment,
+            open_request=True,
+            justification=_told(self.justification, arguments),
+        )
+        return Passage(question=question, wait=self.wait, obligations={**BUILT_IN, **self.obligations})
+
+
+def plain(value: Any, name: str) -> Any:
+    """A copy of a JSON value. Raises BadQuestion, naming the parameter, for anything that is none."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) is list:
+        return [plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
+    if type(value) is dict:
+        for key in value:
+            if type(key) is not str:
+                raise BadQuestion(f"parameter {name}: a member name must be a string, not {type(key).__name__}")
+        return {key: plain(item, f"{name}.{key}") for key, item in value.items()}
+    raise BadQuestion(
+        f"parameter {name}: {type(value).__name__} is no JSON value; convert it with `arguments=` or leave it out "
+        "with `ignore=`"
+    )
+
+
+def _copied(value: Any, parameter: inspect.Parameter) -> Any:
+    if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+        return plain(list(value), parameter.name)
+    return plain(value, parameter.name)
+
+
+def _told(value: PerCall, arguments: Arguments) -> str | None:
+    return value(arguments) if callable(value) else value
+
+
+def _finished(result: Any) -> Any:
+    """An awaitable has not run yet; taking it for a result would report what never happened."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("the guarded function returned an awaitable: guard the coroutine function itself")
+    return result
+
+
+def _digest(result: Any) -> str | None:
+    """A digest where the result is JSON; an object of the program's own has none."""
+    try:
+        return fingerprint(result)
+    except BadQuestion:
+        return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
