@@ -31,7 +31,9 @@ def django_db_modify_db_settings() -> None:
 
     database = settings.DATABASES["default"]
     name = f"countersign_test_{os.getpid()}"
-    database["TEST"] = {"NAME": name if environment.DATABASE_URL else str(environment.WORK / f"{name}.sqlite3")}
+    database.setdefault("TEST", {})["NAME"] = (
+        name if environment.DATABASE_URL else str(environment.WORK / f"{name}.sqlite3")
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,27 @@
+"""The embedded mode's two threads: the outbox's pump and the sealer."""
+
+import threading
+
+from evidence import sealer
+from outbox import pump
+
+
+class Background:
+    """Starts both, and stops them between two pieces of work."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=pump.run_until, args=(self._stop,), name="pump", daemon=True),
+            threading.Thread(target=sealer.run_until, args=(self._stop,), name="sealer", daemon=True),
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Return when both have finished what they were at, or after ten seconds."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=10)

@@ -1,0 +1,23 @@
+"""`manage.py pump`: run the outbox and the sealer in the foreground until interrupted."""
+
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from config.background import Background
+
+
+class Command(BaseCommand):
+    help = "Run due jobs and seal evidence until interrupted (where neither Celery nor `up` does it)."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        background = Background()
+        background.start()
+        self.stdout.write("Pumping. Ctrl-C stops after the work at hand.")
+        stop.wait()
+        background.stop()

@@ -1,0 +1,51 @@
+"""`manage.py up`: one command that serves the pages and the decision API, with the pump and the sealer beside them."""
+
+from typing import Any
+
+import uvicorn
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config.background import Background
+from config.environment import PREFIX, environment
+
+
+class Command(BaseCommand):
+    help = "Serve everything: uvicorn, and without Redis also the embedded pump and sealer."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--workers", type=int, default=1)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        given = environment()
+        if given.is_sqlite and options["workers"] != 1:
+            raise CommandError(
+                "SQLite has exactly one deciding process. Use --workers 1, or point "
+                f"{PREFIX}DATABASE_URL at PostgreSQL."
+            )
+        background = None if given.redis_url else Background()
+        if background:
+            background.start()
+        try:
+            serve(host=options["host"], port=options["port"], workers=options["workers"])
+        finally:
+            if background:
+                background.stop()
+
+
+def serve(*, host: str, port: int, workers: int) -> None:
+    """Uvicorn with what the hot path needs: httptools, uvloop, no access log, no lifespan for Django."""
+    uvicorn.run(
+        "config.asgi:application",
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        log_level="warning",
+        timeout_graceful_shutdown=10,
+    )

@@ -1,0 +1,38 @@
+"""The two things a worker does when beat rings; each is safe to run twice at once and to lose."""
+
+from celery import shared_task
+from celery.schedules import schedule
+
+from config.celery import app
+from evidence import sealer
+from outbox import pump
+
+SECONDS_BETWEEN_PUMPS = 1.0
+SECONDS_BETWEEN_SEALS = 0.5
+
+
+@shared_task(name="countersign.pump", ignore_result=True)
+def pump_outbox() -> None:
+    """Run what is due."""
+    pump.run_due()
+
+
+@shared_task(name="countersign.seal", ignore_result=True)
+def seal_logs() -> None:
+    """Seal what was journalled, in every log."""
+    sealer.run_once()
+
+
+app.conf.beat_schedule = {
+    # `expires` drops rings that nobody heard in time: a backlog of doorbells helps no one.
+    "pump": {
+        "task": "countersign.pump",
+        "schedule": schedule(SECONDS_BETWEEN_PUMPS),
+        "options": {"expires": SECONDS_BETWEEN_PUMPS},
+    },
+    "seal": {
+        "task": "countersign.seal",
+        "schedule": schedule(SECONDS_BETWEEN_SEALS),
+        "options": {"expires": SECONDS_BETWEEN_SEALS},
+    },
+}

@@ -1,0 +1,128 @@
+"""Due jobs in, done jobs out: claim by lease, run outside any transaction, finish only while the lease is ours.
+
+Times are the database's: two machines whose clocks differ must not both think a lease is theirs.
+"""
+
+import logging
+import random
+import threading
+from datetime import datetime, timedelta
+
+from django.db import close_old_connections, connection, transaction
+from django.db.models import F, Q
+
+from countersign import ids
+from outbox import doorbell, queue
+from outbox.models import Job, State
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+POLL_SECONDS = 1.0
+_FIRST_RETRY = timedelta(seconds=2)
+_LONGEST_RETRY = timedelta(minutes=10)
+
+
+class Later(Exception):
+    """Try again after this long; not a failure (a vendor's Retry-After, a condition not met yet)."""
+
+    def __init__(self, after: timedelta) -> None:
+        super().__init__(f"again in {after}")
+        self.after = after
+
+
+class Permanent(Exception):
+    """No retry can help: to the dead letters at once."""
+
+
+def run_due(limit: int = 50) -> int:
+    """Run up to `limit` due jobs one after the other; returns how many were claimed."""
+    done = 0
+    while done < limit and (job := _claim()):
+        _run(job)
+        done += 1
+    return done
+
+
+def now() -> datetime:
+    """The database's clock."""
+    sql = (
+        "SELECT clock_timestamp()"
+        if connection.vendor == "postgresql"
+        else "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        value = cursor.fetchone()[0]
+    return value if isinstance(value, datetime) else datetime.fromisoformat(f"{value}+00:00")
+
+
+def _claim() -> Job | None:
+    moment = now()
+    with transaction.atomic():
+        due = Job.objects.filter(state=State.READY, run_at__lte=moment).filter(
+            Q(leased_until__isnull=True) | Q(leased_until__lte=moment)
+        )
+        job = (
+            due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+            .order_by("run_at", "id")
+            .first()
+        )
+        if job is None:
+            return None
+        job.lease, job.leased_until, job.attempts = ids.new("lse"), moment + LEASE, job.attempts + 1
+        job.save(update_fields=["lease", "leased_until", "attempts"])
+        return job
+
+
+def _run(job: Job) -> None:
+    try:
+        queue.handler_of(job.kind)(job.payload)
+    except Later as again:
+        _finish(job, attempts=F("attempts") - 1, run_at=now() + again.after)
+    except Permanent as error:
+        _bury(job, error)
+    except Exception as error:
+        log.exception("job failed", extra={"job": job.pk, "kind": job.kind, "attempt": job.attempts})
+        if job.attempts >= job.max_attempts:
+            _bury(job, error)
+        else:
+            _finish(job, last_error=_text(error), run_at=now() + _backoff(job.attempts))
+    else:
+        _finish(job, state=State.DONE, dedupe=None, finished_at=now())
+
+
+def _finish(job: Job, **changes: object) -> None:
+    """Write the end of this run, unless the lease was lost: then somebody else runs it and owns its end."""
+    held = Job.objects.filter(pk=job.pk, lease=job.lease, state=State.READY)
+    if not held.update(lease="", leased_until=None, **changes):
+        log.warning("lease lost before the job ended", extra={"job": job.pk, "kind": job.kind})
+
+
+def _bury(job: Job, error: Exception) -> None:
+    log.error("job is dead", extra={"job": job.pk, "kind": job.kind, "attempts": job.attempts})
+    _finish(job, state=State.DEAD, last_error=_text(error), finished_at=now())
+
+
+def _text(error: Exception) -> str:
+    """The error's kind alone: its text may carry what a remote system or an agent supplied."""
+    return type(error).__name__
+
+
+def _backoff(attempt: int) -> timedelta:
+    """Doubling from two seconds to ten minutes, with jitter so that a herd spreads."""
+    longest: timedelta = min(_FIRST_RETRY * (1 << min(attempt - 1, 16)), _LONGEST_RETRY)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  spreads load, guards nothing
+
+
+def run_until(stop: threading.Event) -> None:
+    """Pump until told to stop: the embedded mode's thread and the body of `manage.py pump`."""
+    while not stop.is_set():
+        try:
+            close_old_connections()
+            if not run_due():
+                doorbell.wait(POLL_SECONDS)
+        except Exception:
+            log.exception("the pump stumbled and goes on")
+            stop.wait(POLL_SECONDS)
+    connection.close()
