@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any, TypeAlias, cast
 
 import typer
-from click import Command, Context
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 # The other rooms' commands load a policy compiler, a verifier, a protocol library; a hook has none of that time.
@@ -20,27 +20,30 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
+Command: TypeAlias = TyperCommand | TyperGroup
+
+
 class Lazy(TyperGroup):
     """A group that knows its commands' names and imports a command when it is asked for."""
 
-    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - the signature is the library's
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is the library's
         return list(COMMANDS)
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name]
         return _command(getattr(import_module(module), name), cmd_name)
 
 
-def _command(found: object, name: str) -> Command:
+def _command(found: Any, name: str) -> Command:
     """A typer app as it is; a plain function as a command of its own."""
     if isinstance(found, typer.Typer):
         app = found
     else:
         app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
         app.command(name)(found)
-    command = get_command(app)
+    command = cast("Command", get_command(app))
     command.name = name
     return command
 

@@ -76,14 +76,14 @@ def mcp_proxy(  # noqa: PLR0917 - each parameter is an option of the command lin
 ) -> None:
     """Run an MCP server and ask the PDP before every call of one of its tools."""
     # The MCP library takes most of a second to import; a hook beside this command must not pay for it.
-    from countersign.pep import mcp_proxy as proxy  # noqa: PLC0415
+    from countersign.pep.mcp_proxy import Naming, NotStarted, Settings, run  # noqa: PLC0415
 
     try:
         access = credentials.find(url=url, key_file=key_file, agent=agent)
-        settings = proxy.Settings(
+        settings = Settings(
             access=access,
             command=tuple(command),
-            naming=proxy.Naming.parse(map_ or [], prefix=tool_prefix, method=method),
+            naming=Naming.parse(map_ or [], prefix=tool_prefix, method=method),
             wait=wait,
             call_timeout=call_timeout,
             intent=intent,
@@ -92,8 +92,8 @@ def mcp_proxy(  # noqa: PLR0917 - each parameter is an option of the command lin
             transaction=transaction,
             receipts=receipts,
         )
-        proxy.run(settings)
-    except (credentials.NotConfigured, proxy.NotStarted, ValueError) as error:
+        run(settings)
+    except (credentials.NotConfigured, NotStarted, ValueError) as error:
         _stop(str(error))
 
 
