@@ -17,7 +17,7 @@ _GAP = 1e21  # from here on RFC 8785 writes an exponent; below it a whole float 
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="sorted").encode
-_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_FOLD = bytes.maketrans(b"123456789[", b"000000000{")  # all digits are one, all opening brackets are one
 _LONG_NUMBER = b"0" * 16  # 2^53 has sixteen digits
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NOT_A_BRACKET = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -45,12 +45,10 @@ def loads(data: bytes) -> Any:
 
     The quick way is taken only where it provably equals `loads_slowly`. Without a backslash every string of the
     document stands between two quotes and is written back between two quotes, so a member that was dropped as a
-    duplicate shows as quotes that are missing. Without sixteen digits in a row no integer reaches 2^53; with at most
-    DEPTH opening brackets nothing is nested deeper than DEPTH.
+    duplicate shows as quotes that are missing. Without sixteen digits in a row no integer reaches 2^53.
     """
-    if b"\\" in data or data.count(b"{") + data.count(b"[") > DEPTH:
-        return loads_slowly(data)
-    if _LONG_NUMBER in data.translate(_DIGITS_TO_ZERO):
+    folded = data.translate(_FOLD)
+    if b"\\" in data or _LONG_NUMBER in folded or (folded.count(b"{") > DEPTH and _depth(data) > DEPTH):
         return loads_slowly(data)
     try:
         value = _decode(data)
@@ -151,14 +149,18 @@ def dumps(value: Any) -> bytes:
     Sorting by code points equals sorting by UTF-16 units unless a member name goes beyond the BMP, and msgspec writes
     strings and integers as RFC 8785 does; floats it does not. Outside of that the reference library answers.
     """
-    if _is_plain(value, DEPTH):
-        try:
-            data = _encode(value)
-        except UnicodeEncodeError as error:
-            raise Unrepresentable("a string contains half of a surrogate pair") from error
-        if (data.isascii() or not _BEYOND_BMP.search(data)) and b"\\u0000" not in data:
-            return data
-    return dumps_slowly(value)
+    try:
+        data = _encode(value)
+    except (TypeError, ValueError, RecursionError):  # the slow way finds the right name for it
+        return dumps_slowly(value)
+    if not data.isascii() and _BEYOND_BMP.search(data):
+        return dumps_slowly(value)
+    if b"\\" in data and b"\\u0000" in data:
+        return dumps_slowly(value)
+    containers = _plain_containers(value)
+    if containers is None or (containers > DEPTH and _depth(data) > DEPTH):
+        return dumps_slowly(value)
+    return data
 
 
 def dumps_slowly(value: Any) -> bytes:
@@ -167,31 +169,36 @@ def dumps_slowly(value: Any) -> bytes:
     return data
 
 
-def _is_plain(value: Any, depth: int) -> bool:
-    """Whether only exact built-in types stand here that both encoders write alike, and no float."""
-    kind = type(value)
-    if kind is dict:
-        for name in value:
-            if type(name) is not str:
-                return False
-        items = value.values()
-    elif kind is list or kind is tuple:
-        items = value
-    else:
-        return _is_plain_leaf(value)
-    if depth <= 0:
-        return False
-    for item in items:  # noqa: SIM110 - a generator would cost half of the budget
-        if type(item) is not str and not _is_plain(item, depth - 1):
-            return False
-    return True
+def _plain_containers(value: Any) -> int | None:
+    """How many objects and arrays there are, or None unless all is of exact types that both encoders write alike.
+
+    The list grows while it is walked: no calls, no recursion. The encoder has shown before that it is finite.
+    """
+    found = [value]
+    containers = 0
+    for item in found:
+        kind = type(item)
+        if kind is str:
+            continue
+        if kind is dict:
+            for name in item:
+                if type(name) is not str:
+                    return None
+            containers += 1
+            found += item.values()
+        elif kind is list or kind is tuple:
+            containers += 1
+            found += item
+        elif not _is_plain_leaf(item):
+            return None
+    return containers
 
 
 def _is_plain_leaf(value: Any) -> bool:
     kind = type(value)
     if kind is int:
         return bool(-_INTEGERS < value < _INTEGERS)
-    return kind is str or kind is bool or value is None or isinstance(value, StrEnum)
+    return kind is bool or value is None or isinstance(value, StrEnum)
 
 
 def _checked(value: Any, depth: int) -> Any:

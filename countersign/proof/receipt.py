@@ -114,7 +114,7 @@ def _paths(hashes: Sequence[bytes]) -> tuple[bytes, list[list[str]]]:
 
 
 def verify(receipt: Mapping[str, Any], *, answer: Mapping[str, Any], verifiers: Iterable[Verifier]) -> None:
-    """Return if `receipt` promises the inclusion of a record for this answer (without receipt), else raise BadReceipt."""
+    """Return if `receipt` promises the inclusion of a record for `answer` (without receipt), else raise BadReceipt."""
     # 1. Exactly the members of a receipt.
     _check_shape(receipt)
     # 2. About this answer.

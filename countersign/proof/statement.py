@@ -13,7 +13,7 @@ _TYPE = "https://in-toto.io/Statement/v1"
 _URN = "urn:countersign:evidence:"
 _HEAD = b'{"_type":"https://in-toto.io/Statement/v1","predicate":'
 _TAILS = {
-    event: (f',"predicateType":"{_URN}{event.value}:v{VERSION}","subject":[{{"digest":{{"sha256":"').encode()
+    event.value: (f',"predicateType":"{_URN}{event.value}:v{VERSION}","subject":[{{"digest":{{"sha256":"').encode()
     for event in Event
 }
 _EVENTS = {f"{_URN}{event.value}:v{VERSION}": event for event in Event}
@@ -62,12 +62,14 @@ def build(*, event: Event, commitment: str | None, predicate: Mapping[str, Any])
     written as text in its canonical order; the tests prove it equal to RFC 8785 of the whole.
     """
     _check_names(predicate)
-    if predicate["event"] != event:
+    if (named := predicate["event"]) != event:
         raise BadStatement("the predicate speaks of another event")
     subject = _subject_digest(commitment, predicate)
     name = canonical.dumps(predicate["event_id"])
     inner = canonical.dumps(predicate)
-    return b"".join((_HEAD, inner, _TAILS[event], subject[7:].encode(), b'"},"name":', name, b"}]}"))
+    if b":null" in inner:  # rare: a string may say so, a member may not
+        _check_nulls(predicate)
+    return b"".join((_HEAD, inner, _TAILS[named], subject[7:].encode(), b'"},"name":', name, b"}]}"))
 
 
 def leaf(record: bytes) -> str:
@@ -94,6 +96,7 @@ def parse(data: bytes) -> Record:
         raise BadStatement("the predicate is not an object")
     # 3. The members of a record, each of its type.
     _check_names(predicate)
+    _check_nulls(predicate)
     _check_types(predicate, event)
     return Record(
         event=event,
@@ -109,12 +112,15 @@ def parse(data: bytes) -> Record:
 
 
 def _check_names(predicate: Mapping[str, Any]) -> None:
-    names = predicate.keys()
+    names = frozenset(predicate)
     if not names >= REQUIRED:
         raise BadStatement(f"members missing: {', '.join(sorted(REQUIRED - names))}")
     if not names <= _ALLOWED:
         raise BadStatement(f"members that no record has: {', '.join(sorted(names - _ALLOWED))}")
-    if None in predicate.values():
+
+
+def _check_nulls(predicate: Mapping[str, Any]) -> None:
+    if any(member is None for member in (*predicate.values(), *predicate["thread"].values())):
         raise BadStatement("what is absent is left out, never null")
 
 
@@ -123,7 +129,7 @@ def _subject_digest(commitment: str | None, predicate: Mapping[str, Any]) -> str
         return digests.check(commitment)
     if "detail" not in predicate:
         raise BadStatement("a record about no action needs its detail")
-    return digests.sha256(canonical.dumps(predicate["detail"]))
+    return _detail_digest(predicate)
 
 
 def _event(predicate_type: Any) -> Event:
