@@ -3,9 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.conf import settings
+from django.db import connection
+from django.test.utils import setup_databases, teardown_databases
 
+from evidence import keys
 from tests import environment
 
 
@@ -25,34 +30,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> None:
-    """Each run its own database name, so that two runs on one server do not meet."""
-    from django.conf import settings  # noqa: PLC0415  Django's settings exist only once the run has begun
+def database(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+    """The run's own database, open to every thread. Nothing is rolled back: append-only tables would refuse it anyway.
 
-    database = settings.DATABASES["default"]
+    pytest-django's own setup makes a database only for tests with its mark, whose transactions would hide from other
+    threads what a test wrote.
+    """
+    keys.create_missing(environment.WORK / "keys")
     name = f"countersign_test_{os.getpid()}"
-    database.setdefault("TEST", {})["NAME"] = (
+    settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = (
         name if environment.DATABASE_URL else str(environment.WORK / f"{name}.sqlite3")
     )
-
-
-@pytest.fixture(scope="session")
-def database(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
-    """The run's database, open to every thread. Nothing is rolled back: append-only tables would refuse it anyway."""
-    from django.db import connection, connections  # noqa: PLC0415  see above
-
-    from evidence import keys  # noqa: PLC0415  see above
-
-    keys.create_missing(environment.WORK / "keys")
     with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False)
         yield
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
-        connections.close_all()
+        _end_other_connections()
+        teardown_databases(made, verbosity=0)
+
+
+def _end_other_connections() -> None:
+    """Threads of the code under test hold connections of their own, and PostgreSQL will not drop what is in use."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture(autouse=True)
