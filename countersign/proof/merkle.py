@@ -131,6 +131,7 @@ def verify_inclusion(*, index: int, size: int, leaf: bytes, path: Sequence[bytes
     """RFC 9162 2.1.3.2. Return if `leaf` stands at `index` of the tree of `size` with `root`, else raise BadProof."""
     if not 0 <= index < size:
         raise BadProof("the leaf's place lies outside of the tree")
+    _check_hashes(leaf, *path)
     at, last, node = index, size - 1, leaf
     for sibling in path:
         if last == 0:
@@ -152,6 +153,7 @@ def verify_consistency(*, old: int, old_root: bytes, new: int, new_root: bytes, 
     """RFC 9162 2.1.4.2. Return if the tree of `new` leaves begins with the tree of `old` ones, else raise BadProof."""
     if not 0 <= old <= new:
         raise BadProof("the old tree is larger than the new one")
+    _check_hashes(old_root, new_root, *path)
     if old in (0, new):
         _verify_trivial(old, old_root, new, new_root, path)
         return
@@ -190,6 +192,12 @@ def _verify_trivial(old: int, old_root: bytes, new: int, new_root: bytes, path: 
         raise BadProof("two different trees claim the same size")
     if old == 0 and old_root != EMPTY_ROOT:
         raise BadProof("the empty tree has another root")
+
+
+def _check_hashes(*hashes: bytes) -> None:
+    """Bytes of another length could slide over the border between left and right."""
+    if any(len(value) != HASH_BYTES for value in hashes):
+        raise BadProof("a proof is made of hashes of 32 bytes")
 
 
 def _split(count: int) -> int:

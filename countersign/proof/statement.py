@@ -126,6 +126,8 @@ def _check_nulls(predicate: Mapping[str, Any]) -> None:
 
 def _subject_digest(commitment: str | None, predicate: Mapping[str, Any]) -> str:
     if commitment is not None:
+        if "detail" in predicate and "action" not in predicate:
+            raise BadStatement("a record with a detail and no action is about its detail, not about a commitment")
         return digests.check(commitment)
     if "detail" not in predicate:
         raise BadStatement("a record about no action needs its detail")
