@@ -1,0 +1,144 @@
+"""Bundle and call in, verdict out. No I/O, no clock, no globals.
+
+Who and what is registered comes first, then the arguments, then the rules, then risk. Everything about a call that
+its names alone decide is worked out once and kept as a lane (`laying`); what is left for each call is the arguments'
+schema, the conditions of the few rules that can speak of it, and the look-up of a finished verdict.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from countersign.policy import verdicts
+from countersign.policy.bundle import Bundle
+from countersign.policy.cel import Environment, EvaluationError
+from countersign.policy.lanes import Lane
+from countersign.policy.laying import lay
+from countersign.policy.risk import amount_points, as_cel, score
+from countersign.policy.values import Call, Reason, Risk, Verdict
+
+_new: Final = object.__new__
+_AMOUNT_BITS: Final = 5  # 0 to 20
+_DYNAMIC_BITS: Final = _AMOUNT_BITS + 1
+
+
+def evaluate(bundle: Bundle, call: Call, *, now: datetime) -> Verdict:  # noqa: C901, PLR0912 -- one frame: it is hot
+    """What the policy says of `call` at `now` (aware). Verdicts are shared: treat them as constants."""
+    lanes = bundle.lanes
+    key = (call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id, call.intent)
+    lane = lanes.recent.get(key) or lanes.promoted(key) or lay(bundle, key)
+    if lane.refusal is not None:
+        return lane.refusal
+    arguments = call.arguments
+    if lane.needs_proof and not (call.principal and call.principal.verified):
+        return verdicts.refused(Reason.PRINCIPAL, bundle.policy.mode)
+    if lane.fits is not None and not _fits(lane, arguments):
+        return verdicts.refused(Reason.ARGUMENTS_SCHEMA, bundle.policy.mode, _explained(lane, arguments))
+    if lane.argument_rules:
+        for rule in lane.argument_rules:
+            if why := rule.refuses(arguments):
+                return verdicts.refused(Reason.ARGUMENT_RULE, bundle.policy.mode, why)
+    points = 0
+    if lane.amounts and lane.amount in arguments:
+        points = amount_points(lane.amounts, arguments[lane.amount])
+    if lane.unverified and call.principal and not call.principal.verified:
+        points |= 1 << _AMOUNT_BITS
+    matched = lane.fixed
+    if lane.judged:
+        facts: Facts = _new(Facts)
+        facts.call = call
+        facts.lane = lane
+        facts.now = now
+        facts.points = points
+        facts.arguments = arguments
+        for bit, unless, on_error, check in lane.judged:
+            if not matched & unless:
+                try:
+                    if check(facts):
+                        matched |= bit
+                except EvaluationError:
+                    matched |= on_error
+    verdict = lane.verdicts.get(matched << _DYNAMIC_BITS | points)
+    if verdict is None:
+        verdict = verdicts.decided(bundle.policy, lane, matched, _risk(lane, points))
+        lanes.remember(lane, matched << _DYNAMIC_BITS | points, verdict)
+    return verdict
+
+
+def _fits(lane: Lane, arguments: Any) -> bool:
+    try:
+        return lane.fits is None or lane.fits(arguments)
+    except (ValueError, TypeError, RecursionError):  # what the validator cannot even look at does not fit
+        return False
+
+
+def _explained(lane: Lane, arguments: Any) -> str:
+    try:
+        return lane.explain(arguments) if lane.explain else ""
+    except (ValueError, TypeError, RecursionError):
+        return "The arguments cannot be checked against the tool's schema."
+
+
+def _risk(lane: Lane, points: int) -> Risk | None:
+    if lane.tool is None:
+        return None
+    unverified = lane.unverified if points >> _AMOUNT_BITS else 0
+    return score(lane.factors, amount=points & (1 << _AMOUNT_BITS) - 1, unverified=unverified)
+
+
+class Facts(Environment):
+    """What conditions see of one call, each part made when a condition first looks at it: most look at one or two."""
+
+    __slots__ = ("call", "lane", "points")
+
+    call: Call
+    lane: Lane
+    points: int
+
+    def __getattr__(self, name: str) -> Any:
+        value = _MAKERS[name](self)
+        setattr(self, name, value)
+        return value
+
+
+def _principal(facts: Facts) -> dict[str, Any]:
+    who = facts.call.principal
+    return {"type": who.type, "id": who.id, "verified": who.verified} if who else {}
+
+
+def _subject(facts: Facts) -> dict[str, Any]:
+    call = facts.call
+    named = {"type": call.subject_type, "id": call.subject_id}
+    return {**named, "properties": call.subject_properties, "registered": facts.lane.registered[0]}
+
+
+def _resource(facts: Facts) -> dict[str, Any]:
+    call = facts.call
+    named = {"type": call.resource_type, "id": call.resource_id}
+    return {**named, "properties": call.resource_properties, "registered": facts.lane.registered[1]}
+
+
+def _action(facts: Facts) -> dict[str, Any]:
+    return {"name": facts.call.action_name, "properties": facts.call.action_properties}
+
+
+def _risk_view(facts: Facts) -> Mapping[str, Any]:
+    found = _risk(facts.lane, facts.points)
+    return as_cel(found) if found else {}
+
+
+_MAKERS: Final[Mapping[str, Callable[[Facts], Any]]] = {
+    "agent": lambda facts: facts.lane.agent_view,
+    "tool": lambda facts: facts.lane.tool_view,
+    "method": lambda facts: facts.call.action_name,
+    "intent": lambda facts: facts.call.intent or "",
+    "principal": _principal,
+    "session": lambda facts: facts.call.session or "",
+    "transaction": lambda facts: facts.call.transaction or "",
+    "risk": _risk_view,
+    "environment": lambda facts: facts.call.environment,
+    "subject": _subject,
+    "action": _action,
+    "resource": _resource,
+    "context": lambda facts: facts.call.context,
+}

@@ -1,0 +1,76 @@
+"""Rules in, the mask of those that can speak of a call out: one bit a rule, one mask a name, four names a call."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from countersign.policy.globs import Memo, Names
+from countersign.policy.rules import Match, Rule, Typed
+
+NAMES_KEPT = 4096
+_DOTTED = frozenset({"agent", "tool"})  # other types' ids are not dotted names
+
+
+class Index:
+    """The rules of a policy by whom, what and why. Immutable but for what it remembers of the names it was asked."""
+
+    __slots__ = ("_actions", "_intents", "_memo", "_resources", "_subjects", "rules")
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._subjects = _Typed(self.rules, lambda match: match.subjects)
+        self._resources = _Typed(self.rules, lambda match: match.resources)
+        self._actions = Names(_masks(self.rules, lambda match: match.actions))
+        self._intents = Names(_masks(self.rules, lambda match: match.intents))
+        self._memo: tuple[Memo[int], ...] = tuple(Memo(NAMES_KEPT) for _ in range(4))
+
+    def candidates(self, subject: tuple[str, str], action: str, resource: tuple[str, str], intent: str) -> list[Rule]:
+        """The rules whose `match` fits, sorted as `rules` are. A call without intent has the empty one."""
+        subjects, actions, resources, intents = self._memo
+        mask = _mask(subjects, subject, self._subjects.mask)
+        mask &= _mask(resources, resource, self._resources.mask)
+        mask &= _mask(actions, action, self._actions.mask)
+        mask &= _mask(intents, intent, self._intents.mask)
+        return [self.rules[n] for n in _bits(mask)]
+
+
+class _Typed:
+    """Names, apart for each type of entity."""
+
+    __slots__ = ("_all", "_types")
+
+    def __init__(self, rules: Sequence[Rule], of: Callable[[Match], tuple[Typed, ...] | None]) -> None:
+        self._all = 0
+        types: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for n, rule in enumerate(rules):
+            typed = of(rule.match)
+            if typed is None:
+                self._all |= 1 << n
+            for kind, glob in typed or ():
+                types[kind].append((glob, 1 << n))
+        self._types = {kind: Names(masks, dotted=kind in _DOTTED) for kind, masks in types.items()}
+
+    def mask(self, entity: tuple[str, str]) -> int:
+        names = self._types.get(entity[0])
+        return self._all | names.mask(entity[1]) if names else self._all
+
+
+def _masks(rules: Sequence[Rule], of: Callable[[Match], tuple[str, ...] | None]) -> Iterable[tuple[str, int]]:
+    for n, rule in enumerate(rules):
+        words = of(rule.match)
+        for glob in ("**",) if words is None else words:
+            yield glob, 1 << n
+
+
+def _mask(memo: Memo[int], name: tuple[str, str] | str, compute: Callable[..., int]) -> int:
+    known = memo.get(name)
+    if known is None:
+        known = compute(name)
+        memo.put(name, known)
+    return known
+
+
+def _bits(mask: int) -> Iterable[int]:
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
