@@ -1,0 +1,23 @@
+"""How many different people could answer for which teams: a quorum nobody can reach is refused before it stands."""
+
+from collections.abc import Iterable, Mapping
+
+from registry.models import TeamMember, Tenant
+
+Eligible = Mapping[str, frozenset[int]]
+
+
+def eligible(tenant: Tenant) -> Eligible:
+    """The humans behind the active members of every team. An alias counts once, a service account never."""
+    found: dict[str, set[int]] = {name: set() for name in tenant.teams.values_list("name", flat=True)}
+    members = TeamMember.objects.filter(
+        tenant=tenant, membership__active=True, membership__user__is_active=True, membership__user__is_service=False
+    )
+    for team, human in members.values_list("team__name", "membership__user__human_id"):
+        found[team].add(human)
+    return {team: frozenset(humans) for team, humans in found.items()}
+
+
+def could_answer(people: Eligible, teams: Iterable[str]) -> int:
+    """How many different humans these teams have together."""
+    return len(frozenset().union(*(people.get(team, frozenset()) for team in teams)))
