@@ -8,3 +8,7 @@ class ApprovalsConfig(AppConfig):
 
     name = "approvals"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Registers the room's jobs. Imported here: models are not there before."""
+        from approvals import jobs  # noqa: F401, PLC0415  see above

@@ -1,0 +1,110 @@
+"""The one way a request is locked, and the one way it leaves pending: once, with exactly one record."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from approvals.models import AccessRequest, Status
+from approvals.signals import Change, request_changed
+from countersign.proof.events import Event
+from evidence import ledger
+from evidence.ledger import Actor, Written
+
+SYSTEM = Actor(type="system", id="approvals")
+
+_EVENTS = {
+    Status.APPROVED: (Event.REQUEST_APPROVED, Change.APPROVED),
+    Status.DENIED: (Event.REQUEST_DENIED, Change.DENIED),
+    Status.EXPIRED: (Event.REQUEST_EXPIRED, Change.EXPIRED),
+    Status.CANCELLED: (Event.REQUEST_CANCELLED, Change.CANCELLED),
+}
+
+
+class UnknownRequest(LookupError):
+    """No such request in this tenant. Another tenant's request is as unknown as none."""
+
+
+class NotPending(Exception):
+    """The request is decided, cancelled or past its time. `status` is what it is now."""
+
+    def __init__(self, request_id: str, status: str) -> None:
+        super().__init__(f"{request_id} is {status}")
+        self.status = status
+
+
+def locked(request_id: str, *, tenant_id: int) -> AccessRequest:
+    """The request's row, held until the transaction ends: the lock under which votes agree. Raises UnknownRequest."""
+    rows = AccessRequest.objects.select_for_update(of=("self",)).select_related("tenant")
+    found = rows.filter(pk=request_id, tenant_id=tenant_id).first()
+    if found is None:
+        raise UnknownRequest(request_id)
+    return found
+
+
+def check_pending(request: AccessRequest, *, now: datetime) -> None:
+    """Raises NotPending. A period ends exclusive: at `expires_at` a request is expired, whether or not a timer ran."""
+    if request.status != Status.PENDING:
+        raise NotPending(request.pk, request.status)
+    if now >= request.expires_at:
+        raise NotPending(request.pk, Status.EXPIRED)
+
+
+def close(request: AccessRequest, status: Status, *, actor: Actor, now: datetime, reason: str = "") -> None:
+    """Move a locked request out of pending and record it. Raises NotPending if somebody else did."""
+    changes = {"status": status, "closed_at": now, "closed_reason": reason}
+    if not AccessRequest.objects.filter(pk=request.pk, status=Status.PENDING).update(**changes):
+        raise NotPending(request.pk, request.status)
+    for name, value in changes.items():
+        setattr(request, name, value)
+    event, change = _EVENTS[status]
+    record(event, request, actor=actor, now=now, detail={"reason": reason} if reason else None)
+    announce(request, change)
+
+
+def expire(request_id: str, *, tenant_id: int, now: datetime) -> bool:
+    """Whether this call closed the request: it was pending and its time is up."""
+    with transaction.atomic():
+        request = locked(request_id, tenant_id=tenant_id)
+        if request.status != Status.PENDING or now < request.expires_at:
+            return False
+        close(request, Status.EXPIRED, actor=SYSTEM, now=now)
+    return True
+
+
+def record(
+    event: Event,
+    request: AccessRequest,
+    *,
+    actor: Actor,
+    now: datetime,
+    event_id: str | None = None,
+    detail: Mapping[str, Any] | None = None,
+    **members: Mapping[str, Any],
+) -> Written:
+    """One record in the request's thread. The request must be locked: two writers would fork the thread.
+
+    What the action was is said by the commitment; in words only who, with what and how, never an argument.
+    """
+    if detail is not None:
+        members["detail"] = detail
+    return ledger.append(
+        event,
+        tenant=request.tenant.slug,
+        thread=request.pk,
+        actor=actor,
+        now=now,
+        commitment=request.commitment,
+        event_id=event_id,
+        session=request.session,
+        transaction=request.transaction,
+        request=request.pk,
+        action={"agent": request.agent_id, "tool": request.tool_id, "method": request.method},
+        **members,
+    )
+
+
+def announce(request: AccessRequest, change: Change) -> None:
+    """Tell the rooms above, in this transaction; a receiver that fails takes the change back with it."""
+    request_changed.send(sender=AccessRequest, request=request, change=change)

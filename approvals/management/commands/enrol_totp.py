@@ -1,0 +1,30 @@
+"""Give a person a TOTP authenticator; its base32 seed is the last word printed, once."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from approvals import enrolment
+from evidence import clock
+from evidence.ledger import Actor
+from registry.models import Membership
+
+
+class Command(BaseCommand):
+    help = "Enrol a TOTP authenticator for a person who has none and print its seed once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--tenant", required=True, help="slug of the tenant whose ledger records it")
+        parser.add_argument("username")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        tenant, username = options["tenant"], options["username"]
+        members = Membership.objects.select_related("user", "tenant").filter(active=True, user__is_active=True)
+        membership = members.filter(tenant__slug=tenant, user__username=username).first()
+        if membership is None:
+            raise CommandError(f"no active member {username!r} in tenant {tenant!r}")
+        try:
+            made = enrolment.issue(membership, actor=Actor(type="command", id="enrol_totp"), now=clock.now())
+        except enrolment.AlreadyEnrolled:
+            raise CommandError(f"{username!r} has an authenticator already") from None
+        self.stdout.write(f"Seed of {username}, shown once: {made.secret}")

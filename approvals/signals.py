@@ -1,0 +1,25 @@
+"""What other rooms may hear of a request, inside the transaction that changes it: their rows commit with it.
+
+Receivers get `request` (the locked row as it now is) and `change`, a value of `Change`. They must not use the network.
+"""
+
+from enum import StrEnum
+
+from django.dispatch import Signal
+
+
+class Change(StrEnum):
+    """What happened to the request."""
+
+    OPENED = "opened"
+    JOINED = "joined"
+    VOTED = "voted"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    USED = "used"
+    REVOKED = "revoked"
+
+
+request_changed = Signal()

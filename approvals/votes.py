@@ -1,0 +1,215 @@
+"""One person's decision on one request in, the request as it then stands out."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from approvals import counting, issuing, lifecycle, quorum, requirements, separation, stepup
+from approvals.lifecycle import NotPending as NotPending
+from approvals.lifecycle import UnknownRequest as UnknownRequest
+from approvals.lifecycle import announce, record
+from approvals.models import AccessRequest, Decision, Status, StepUpProof, Vote
+from approvals.quorum import Standing
+from approvals.signals import Change
+from approvals.stepup import ProofRefused as ProofRefused
+from approvals.stepup import SeenOther as SeenOther
+from countersign.policy.values import StepUp
+from countersign.proof.events import Event
+from evidence import clock
+from evidence.ledger import Actor
+from registry import people
+from registry.models import Membership
+
+QUICK = timedelta(seconds=2)  # nobody has read a card in less
+
+
+class NotEligible(Exception):
+    """The person is in none of the teams that are asked, is not active here, or is no person."""
+
+
+class SelfApproval(NotEligible):
+    """The person asked, is asked for, or owns the agent: separation of duties keeps them out."""
+
+
+class AlreadyVoted(Exception):
+    """This human said something else on this request before, perhaps from another account."""
+
+
+class StepUpNeeded(Exception):
+    """The vote needs a fresh proof of at least `needed`."""
+
+    def __init__(self, needed: StepUp) -> None:
+        super().__init__(f"a step-up of {needed} is needed")
+        self.needed = needed
+
+
+_REFUSALS = (NotEligible, AlreadyVoted, SeenOther, StepUpNeeded, ProofRefused)
+
+
+def cast(
+    request_id: str,
+    *,
+    tenant_id: int,
+    membership: Membership,
+    decision: Decision,
+    reason: str,
+    seen: str,
+    step_up: str | None,
+    surface: str,
+    now: datetime,
+    first_seen_at: datetime | None = None,
+) -> AccessRequest:
+    """Record a vote and close the request if that decides it, in one transaction under the request's lock.
+
+    The same human saying the same again gets the request as it stands: a double click is one vote. Raises
+    UnknownRequest, NotPending, NotEligible, SelfApproval, SeenOther, AlreadyVoted, StepUpNeeded, ProofRefused; the
+    last six are recorded as `vote.refused`.
+    """
+    decision = Decision(decision)
+    try:
+        with transaction.atomic():
+            request = lifecycle.locked(request_id, tenant_id=tenant_id)
+            at = max(now, clock.now())
+            voter = _active(membership, tenant_id=tenant_id)
+            if _said_before(request, voter, decision):
+                return request
+            lifecycle.check_pending(request, now=at)
+            needed = _check_eligible(request, voter)
+            if seen != request.display_hash:
+                raise SeenOther(request_id)
+            proof = _proof(step_up, needed, request, voter, decision=decision, seen=seen, now=at)
+            vote = _vote(request, voter, decision, reason=reason, proof=proof, surface=surface, now=at)
+            _record(vote, request, quick=first_seen_at is not None and at - first_seen_at < QUICK)
+            announce(request, Change.VOTED)
+            _settle(request, actor=_actor(voter, proof), now=at)
+    except _REFUSALS as error:
+        _record_refusal(request_id, membership, tenant_id=tenant_id, error=error, decision=decision, surface=surface)
+        raise
+    return request
+
+
+def needed_step_up(request: AccessRequest, membership: Membership) -> StepUp:
+    """The step-up this person's vote would need now. Raises NotEligible, SelfApproval."""
+    return _check_eligible(request, _active(membership, tenant_id=request.tenant_id))
+
+
+# --- who
+
+
+def _active(membership: Membership, *, tenant_id: int) -> Membership:
+    """The membership as the database has it now, not as a session remembers it."""
+    fresh = Membership.objects.select_related("user__human", "tenant").filter(pk=membership.pk).first()
+    if fresh is None or fresh.tenant_id != tenant_id:
+        raise UnknownRequest("not a member of this tenant")
+    if not fresh.active or not fresh.user.is_active:
+        raise NotEligible("not active")
+    if fresh.user.is_service:
+        raise NotEligible("a service account is nobody's judgement")
+    return fresh
+
+
+def _check_eligible(request: AccessRequest, voter: Membership) -> StepUp:
+    """The strongest step-up of the requirements this person may answer; their one vote should count for each."""
+    if voter.user.human_id in separation.excluded(request):
+        raise SelfApproval("who asks, is asked for or owns the agent does not approve")
+    teams = people.team_names(voter)
+    answered = [one for one in requirements.from_json(request.requirements) if quorum.in_team(teams, one)]
+    if not answered:
+        raise NotEligible("in none of the teams that are asked")
+    return quorum.strongest(one.step_up for one in answered)
+
+
+def _said_before(request: AccessRequest, voter: Membership, decision: Decision) -> bool:
+    earlier = Vote.objects.filter(request=request, human_id=voter.user.human_id).first()
+    if earlier is not None and earlier.decision != decision:
+        raise AlreadyVoted(f"voted {earlier.decision} before")
+    return earlier is not None
+
+
+def _proof(
+    step_up: str | None,
+    needed: StepUp,
+    request: AccessRequest,
+    voter: Membership,
+    *,
+    decision: Decision,
+    seen: str,
+    now: datetime,
+) -> StepUpProof | None:
+    """The proof used up by this vote; one that was offered counts even where none is needed."""
+    proof = None
+    if step_up:
+        proof = stepup.consume(step_up, request, voter, decision=decision, seen=seen, now=now)
+    if not quorum.reaches(_assurance(proof), needed):
+        raise StepUpNeeded(needed)
+    return proof
+
+
+def _assurance(proof: StepUpProof | None) -> StepUp:
+    return stepup.assurance_of(proof) if proof else StepUp.NONE
+
+
+def _actor(voter: Membership, proof: StepUpProof | None) -> Actor:
+    return Actor(type="person", id=voter.user.username, auth=stepup.auth_of(proof) if proof else {})
+
+
+# --- what
+
+
+def _vote(
+    request: AccessRequest,
+    voter: Membership,
+    decision: Decision,
+    *,
+    reason: str,
+    proof: StepUpProof | None,
+    surface: str,
+    now: datetime,
+) -> Vote:
+    return Vote(
+        tenant_id=request.tenant_id,
+        request=request,
+        human_id=voter.user.human_id,
+        membership=voter,
+        decision=decision,
+        reason=reason,
+        seen=request.display_hash,
+        step_up=proof,
+        assurance=_assurance(proof),
+        surface=surface,
+        cast_at=now,
+    )
+
+
+def _record(vote: Vote, request: AccessRequest, *, quick: bool) -> None:
+    """The record first: its leaf is part of the row, and of what the approval is signed over."""
+    written = record(
+        Event.VOTE_CAST, request, actor=_actor(vote.membership, vote.step_up), now=vote.cast_at,
+        rendered={"display_hash": vote.seen},
+        detail={**issuing.vote_detail(vote), "reason": vote.reason, "flags": ["quick"] if quick else []},
+    )  # fmt: skip
+    vote.leaf = written.leaf
+    vote.save(force_insert=True)
+
+
+def _settle(request: AccessRequest, *, actor: Actor, now: datetime) -> None:
+    """Close the request if the votes, counted with everybody's teams of now, decide it."""
+    votes = counting.votes_of(request)
+    standing = counting.count(request, requirements.from_json(request.requirements), votes).standing
+    if standing is Standing.DENIED:
+        lifecycle.close(request, Status.DENIED, actor=actor, now=now)
+    elif standing is Standing.MET:
+        lifecycle.close(request, Status.APPROVED, actor=actor, now=now)
+        issuing.issue(request, votes, actor=actor, now=now)
+
+
+def _record_refusal(
+    request_id: str, membership: Membership, *, tenant_id: int, error: Exception, decision: Decision, surface: str
+) -> None:
+    """In a transaction of its own: that of the vote is gone with the vote."""
+    with transaction.atomic():
+        request = lifecycle.locked(request_id, tenant_id=tenant_id)
+        record(
+            Event.VOTE_REFUSED, request, actor=Actor(type="person", id=membership.user.username), now=clock.now(),
+            detail={"decision": decision.value, "why": type(error).__name__, "surface": surface},
+        )  # fmt: skip
