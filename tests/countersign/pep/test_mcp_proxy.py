@@ -1,0 +1,344 @@
+"""A real MCP client, our proxy as a process, a real MCP server behind it, over stdio, in both protocol generations."""
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.shared.exceptions import MCPError
+
+from countersign.pep.mcp_proxy import Naming
+from countersign.pep.question import fingerprint
+from tests.countersign.pep.lookalike import KEY, FarPdp, Fault
+from tests.countersign.pep.test_client import free_port
+
+ROOT = Path(__file__).parents[3]
+SHOP = ROOT / "examples" / "mcp_server.py"
+SCRIPTED = Path(__file__).with_name("scripted_server.py")
+MODERN, HANDSHAKE = "2026-07-28", "2025-11-25"
+GENERATIONS = {"auto": MODERN, "legacy": HANDSHAKE}
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    return tmp_path / "calls.jsonl"
+
+
+@pytest.fixture
+def connect(far: FarPdp, calls: Path, tmp_path: Path) -> Connect:
+    @asynccontextmanager
+    async def connected(
+        server: tuple[str, ...] = (str(SHOP),), *options: str, mode: str = "auto", **settings: Any
+    ) -> AsyncIterator[Client]:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "EXAMPLE_CALLS_FILE": str(calls),
+            "COUNTERSIGN_URL": settings.pop("url", far.url),
+            "COUNTERSIGN_KEY": settings.pop("key", KEY),
+            "COUNTERSIGN_AGENT": "support-bot",
+            "OTHER_SECRET": "for the server",
+        }
+        proxy = ["-m", "countersign.cli", "mcp-proxy", "--tool-prefix", "shop.", *options]
+        parameters = StdioServerParameters(
+            command=sys.executable, args=[*proxy, "--", sys.executable, *server], env=environment
+        )
+        with (tmp_path / "stderr.txt").open("a") as errors:
+            transport = stdio_client(parameters, errlog=errors)
+            async with Client(transport, mode=mode, cache=None, read_timeout_seconds=20, **settings) as client:
+                yield client
+
+    return connected
+
+
+@pytest.fixture
+def scripted(calls: Path) -> Callable[[str], tuple[str, ...]]:
+    return lambda how: (str(SCRIPTED), how, str(calls))
+
+
+def ran(calls: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
+
+
+def text(result: types.CallToolResult) -> str:
+    return " ".join(part.text for part in result.content if isinstance(part, types.TextContent))
+
+
+@pytest.mark.parametrize("mode", GENERATIONS)
+class TestBothGenerations:
+    async def test_denied_is_not_run(self, far: FarPdp, connect: Connect, calls: Path, mode: str):
+        async with connect(mode=mode) as client:
+            result = await client.call_tool("delete_customer", {"customer": "C-7"})
+        assert result.is_error
+        assert "denied" in text(result)
+        assert "no_rule" in text(result)
+        assert (ran(calls), far.custody()) == ([], [])
+
+    async def test_allowed_runs_once_in_custody(self, far: FarPdp, connect: Connect, calls: Path, mode: str):
+        far.rules["shop.lookup_order"] = "allow"
+        async with connect(mode=mode) as client:
+            assert client.protocol_version == GENERATIONS[mode]
+            assert [tool.name for tool in (await client.list_tools()).tools] == [
+                "lookup_order",
+                "refund",
+                "delete_customer",
+            ]
+            result = await client.call_tool("lookup_order", {"order": "A-1001"})
+        assert not result.is_error
+        assert result.structured_content["customer"] == "C-7"
+        assert [call["arguments"] for call in ran(calls)] == [{"order": "A-1001"}]
+        assert far.custody() == [["reserved", "executing", "committed"]]
+        (body,) = far.questions()
+        assert (body["subject"]["id"], body["action"]["name"]) == ("support-bot", "call")
+        assert body["resource"]["properties"]["descriptor_digest"].startswith("sha256:")
+        assert body["context"]["session"].startswith("ses_")
+
+    async def test_a_held_call_runs_once_after_approval(self, far: FarPdp, connect: Connect, calls: Path, mode: str):
+        far.rules["shop.refund"] = "escalate"
+        far.decide_soon("approved", 0.2)
+        told: list[tuple[float, str | None]] = []
+
+        async def progress(value: float, total: float | None, message: str | None) -> None:
+            told.append((value, message))
+
+        async with connect(mode=mode) as client:
+            arguments = {"order": "A-1001", "amount": "250.00"}
+            result = await client.call_tool("refund", arguments, progress_callback=progress)
+        assert "Refunded 250.00" in text(result)
+        assert [call["tool"] for call in ran(calls)] == ["refund"]
+        assert far.custody() == [["reserved", "executing", "committed"]]
+        assert "waiting for approval of arq_" in str(told[0][1])
+
+    async def test_pending_and_called_again_after_approval(self, far: FarPdp, connect: Connect, calls: Path, mode: str):
+        far.rules["shop.refund"] = "escalate"
+        arguments = {"order": "A-1001", "amount": "250.00"}
+        async with connect((str(SHOP),), "--wait", "0", mode=mode) as client:
+            first = await client.call_tool("refund", arguments)
+            again = await client.call_tool("refund", arguments)
+            (request,) = far.requests.values()
+            assert first.is_error
+            assert again.is_error
+            assert f"pending {request.id}" in text(first)
+            far.decide("approved")
+            other = await client.call_tool("refund", arguments | {"amount": "999.00"})
+            done = await client.call_tool("refund", arguments)
+            spent = await client.call_tool("refund", arguments)
+        assert (other.is_error, done.is_error, spent.is_error) == (True, False, True)
+        assert [call["arguments"] for call in ran(calls)] == [arguments]
+
+    async def test_without_a_pdp_nothing_runs(self, connect: Connect, calls: Path, mode: str):
+        async with connect(mode=mode, url=f"http://127.0.0.1:{free_port()}") as client:
+            assert len((await client.list_tools()).tools) == 3
+            result = await client.call_tool("lookup_order", {"order": "A-1001"})
+        assert result.is_error
+        assert "no decision" in text(result)
+        assert ran(calls) == []
+
+    async def test_offers_nothing_but_tools(self, connect: Connect, scripted, mode: str):
+        async with connect(scripted("fine"), mode=mode) as client:
+            assert client.server_capabilities.tools is not None
+            assert client.server_capabilities.resources is None
+            assert client.server_capabilities.prompts is None
+            for ask in (client.list_resources, client.list_prompts):
+                with pytest.raises(MCPError):
+                    await ask()
+
+
+class TestFailsClosed:
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"status": 500},
+            {"body": b"{"},
+            {"change": lambda a: a | {"decision": "true"}},
+            {"change": lambda a: {"decision": True, "context": {"evaluation_id": "eva_x"}}},
+            {"change": lambda a: {"decision": True, "context": a["context"] | {"arguments_digest": "sha256:00"}}},
+        ],
+        ids=["500", "malformed", "string", "no-outcome", "digest"],
+    )
+    async def test_on_any_answer_that_is_no_decision(self, far: FarPdp, connect: Connect, calls: Path, fault):
+        far.rules["shop.lookup_order"] = "allow"
+        far.faults.append(Fault("/access/v1/evaluation", **fault))
+        async with connect() as client:
+            result = await client.call_tool("lookup_order", {"order": "A-1001"})
+        assert (result.is_error, ran(calls)) == (True, [])
+
+    async def test_abuse_148_when_the_claim_is_lost_to_another(self, far: FarPdp, connect: Connect, calls: Path):
+        far.rules["shop.lookup_order"] = "allow"
+        far.faults.append(Fault("/access/v1/outcomes", status=409))
+        async with connect() as client:
+            result = await client.call_tool("lookup_order", {"order": "A-1001"})
+        assert (result.is_error, ran(calls)) == (True, [])
+
+    async def test_abuse_148_a_lost_answer_is_repeated_and_runs_once(self, far: FarPdp, connect: Connect, calls: Path):
+        far.rules["shop.lookup_order"] = "allow"
+        far.faults.append(Fault("/access/v1/evaluation", after=True))
+        far.faults.append(Fault("/access/v1/outcomes", after=True))
+        async with connect() as client:
+            result = await client.call_tool("lookup_order", {"order": "A-1001"})
+        assert not result.is_error
+        assert (len(ran(calls)), far.custody()) == (1, [["reserved", "executing", "committed"]])
+
+    async def test_with_a_key_the_pdp_does_not_know(self, connect: Connect, calls: Path):
+        async with connect(key="csk_agent_other_x") as client:
+            result = await client.call_tool("lookup_order", {"order": "A-1001"})
+        assert "401" in text(result)
+        assert ran(calls) == []
+
+    @pytest.mark.parametrize("amount", [2**53, "x\0y"], ids=["abuse_003", "abuse_008"])
+    async def test_on_arguments_that_cannot_be_bound(self, far: FarPdp, connect: Connect, calls: Path, amount):
+        far.rules["shop.refund"] = "allow"
+        async with connect() as client:
+            result = await client.call_tool("refund", {"order": "A", "amount": amount})
+        assert (result.is_error, ran(calls), far.questions()) == (True, [], [])
+
+
+class TestServersThatMisbehave:
+    @pytest.mark.parametrize(
+        ("how", "end"),
+        [
+            ("crash", "indeterminate"),
+            ("silent", "indeterminate"),
+            ("garbage", "indeterminate"),
+            ("invalid", "indeterminate"),
+            ("rpc-error", "failed"),
+            ("tool-error", "failed"),
+            ("input", "indeterminate"),
+            ("noisy", "committed"),
+            ("schema", "committed"),
+        ],
+    )
+    async def test_never_hang_a_call_and_its_end_is_told(  # noqa: PLR0917 - fixtures
+        self, far: FarPdp, connect: Connect, calls: Path, scripted, how: str, end: str
+    ):
+        far.rules["shop.act"] = "allow"
+        async with connect(scripted(how), "--call-timeout", "1") as client:
+            result = await client.session.send_request(
+                types.CallToolRequest(params=types.CallToolRequestParams(name="act", arguments={})),
+                types.CallToolResult,
+            )
+        assert result.is_error is (end != "committed")
+        assert (len(ran(calls)), far.custody()) == (1, [["reserved", "executing", end]])
+
+    async def test_a_server_that_is_gone_is_not_claimed_for(self, far: FarPdp, connect: Connect, calls: Path, scripted):
+        far.rules["shop.act"] = "allow"
+        async with connect(scripted("crash")) as client:
+            first = await client.call_tool("act", {})
+            second = await client.call_tool("act", {})
+        assert first.is_error
+        assert second.is_error
+        assert "has not been run" in text(second)
+        assert far.custody() == [["reserved", "executing", "indeterminate"]]
+
+    @pytest.mark.parametrize("how", ["bad-list", "endless-list", "dies-idle"])
+    async def test_no_call_without_a_readable_descriptor(
+        self, far: FarPdp, connect: Connect, calls: Path, scripted, how
+    ):
+        far.rules["shop.act"] = "allow"
+        async with connect(scripted(how)) as client:
+            with anyio.move_on_after(10):
+                await client.call_tool("act", {})
+            result = await client.call_tool("act", {})
+        assert result.is_error
+        assert len(ran(calls)) <= (how == "dies-idle")
+
+    async def test_abuse_031_a_changed_descriptor_is_another_action(
+        self, far: FarPdp, connect: Connect, calls: Path, scripted
+    ):
+        far.rules["shop.act"] = "allow"
+        async with connect(scripted("changes")) as client:
+            await client.call_tool("act", {})
+            await client.call_tool("act", {})
+        first, second = (body["resource"]["properties"]["descriptor_digest"] for body in far.questions())
+        tool = {"name": "act", "description": "Harmless.", "inputSchema": {"type": "object"}}
+        assert first == fingerprint(tool)
+        assert second == fingerprint(tool | {"description": "Evil."})
+
+    async def test_one_that_does_not_start_is_said_on_stderr(self, connect: Connect, scripted, tmp_path: Path):
+        with pytest.raises((MCPError, ExceptionGroup)):
+            async with connect(scripted("dies")):
+                pass
+        assert "is no MCP server that answers" in (tmp_path / "stderr.txt").read_text()
+
+    async def test_one_that_does_not_exist_is_said_on_stderr(self, connect: Connect, far: FarPdp, tmp_path: Path):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COUNTERSIGN_URL": far.url, "COUNTERSIGN_KEY": KEY}
+        command = [sys.executable, "-m", "countersign.cli", "mcp-proxy", "--agent", "a", "--", "/no/such/server"]
+        done = await anyio.run_process(command, env=environment, check=False)
+        assert done.returncode == 2
+        assert b"/no/such/server is no MCP server" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+class TestWhatPasses:
+    async def test_abuse_103_the_server_gets_its_environment_but_not_our_key(
+        self, far: FarPdp, connect: Connect, calls: Path, scripted
+    ):
+        far.rules["shop.act"] = "allow"
+        async with connect(scripted("fine")) as client:
+            await client.call_tool("act", {})
+        (call,) = ran(calls)
+        assert call["environment"]["OTHER_SECRET"] == "for the server"
+        assert KEY not in json.dumps(call)
+        assert not [name for name in call["environment"] if name.startswith("COUNTERSIGN_")]
+
+    async def test_only_name_and_judged_arguments_reach_the_server(
+        self, far: FarPdp, connect: Connect, calls: Path, scripted
+    ):
+        far.rules["shop.act"] = "allow"
+        async with connect(scripted("fine"), mode="legacy") as client:
+            await client.call_tool("act", None, meta={"smuggled": "x"})
+        (call,) = ran(calls)
+        assert call["params"].keys() <= {"name", "arguments", "_meta"}
+        assert call["params"]["arguments"] == {}
+        assert call["params"].get("_meta", {}).keys() <= {"progressToken"}
+        assert far.questions()[0]["context"]["arguments"] == {}
+
+    async def test_names_are_mapped(self, far: FarPdp, connect: Connect, calls: Path):
+        far.rules["payments.refund"] = "allow"
+        options = ("--map", "refund=payments.refund:create", "--intent", "customer-refund", "--transaction", "case-1")
+        async with connect((str(SHOP),), *options) as client:
+            result = await client.call_tool("refund", {"order": "A-1001", "amount": "1.00"})
+        assert not result.is_error
+        (body,) = far.questions()
+        assert (body["resource"]["id"], body["action"]["name"]) == ("payments.refund", "create")
+        assert (body["context"]["intent"], body["context"]["transaction"]) == ("customer-refund", "case-1")
+
+    async def test_ping_passes(self, connect: Connect, scripted):
+        async with connect(scripted("fine"), mode="legacy") as client:
+            await client.session.send_ping()
+
+    async def test_a_call_given_up_while_it_runs_is_indeterminate(
+        self, far: FarPdp, connect: Connect, calls: Path, scripted
+    ):
+        far.rules["shop.act"] = "allow"
+        async with connect(scripted("silent"), mode="legacy") as client:
+            with anyio.move_on_after(2):
+                await client.call_tool("act", {})
+            while far.custody() != [["reserved", "executing", "indeterminate"]]:
+                await anyio.sleep(0.02)
+        assert len(ran(calls)) == 1
+
+
+class TestNaming:
+    @pytest.mark.parametrize("entry", ["", "x", "=y", "x=", "x=:m", "x=y:"])
+    def test_refuses_what_maps_nothing(self, entry):
+        with pytest.raises(ValueError):
+            Naming.parse([entry], prefix="", method="call")
+
+    def test_refuses_a_name_given_twice(self):
+        with pytest.raises(ValueError):
+            Naming.parse(["a=x", "a=y"], prefix="", method="call")
+
+    def test_maps_by_prefix_and_by_name(self):
+        naming = Naming.parse(["a=x.y:create", "b=z"], prefix="p.", method="call")
+        assert [naming.of(name) for name in "abc"] == [("x.y", "create"), ("z", "call"), ("p.c", "call")]
