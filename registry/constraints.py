@@ -23,8 +23,7 @@ MAX_NAME = 63  # PostgreSQL cuts longer names off
 _UNIQUE = "ALTER TABLE {parent} ADD CONSTRAINT {unique} UNIQUE (tenant_id, {key})"
 _IS_UNIQUE = "SELECT 1 FROM pg_constraint WHERE conname = %s AND conrelid = %s::regclass"
 _FOREIGN_KEY = (
-    "ALTER TABLE {child} ADD CONSTRAINT {name}"
-    " FOREIGN KEY (tenant_id, {column}) REFERENCES {parent} (tenant_id, {key})"
+    "ALTER TABLE {child} ADD CONSTRAINT {name} FOREIGN KEY (tenant_id, {column}) REFERENCES {parent} (tenant_id, {key})"
 )
 _CHILD_TRIGGER = (
     "CREATE TRIGGER {name}_{when} BEFORE {event} ON {child}"
@@ -55,16 +54,24 @@ class SameTenant(Operation):
     def state_forwards(self, app_label: str, state: Any) -> None:
         """Models do not know composite foreign keys; the database does."""
 
-    def database_forwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    def database_forwards(  # Django's signature, of which only the editor is needed
+        self,
+        app_label: str,  # noqa: ARG002
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: Any,  # noqa: ARG002
+        to_state: Any,  # noqa: ARG002
     ) -> None:
         if schema_editor.connection.vendor == "postgresql":
             self._on_postgresql(schema_editor)
         else:
             self._on_sqlite(schema_editor)
 
-    def database_backwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    def database_backwards(  # Django's signature, of which only the editor is needed
+        self,
+        app_label: str,  # noqa: ARG002
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: Any,  # noqa: ARG002
+        to_state: Any,  # noqa: ARG002
     ) -> None:
         if schema_editor.connection.vendor == "postgresql":
             schema_editor.execute(f"ALTER TABLE {self.child} DROP CONSTRAINT {self.name}")

@@ -1,0 +1,62 @@
+"""One-time sign-in links: made for a login, good once and for minutes, kept as a keyed hash."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from countersign.proof.events import Event
+from evidence import keys, ledger
+from evidence.ledger import Actor
+from registry import changes
+from registry.models import SignInLink, User
+
+LIFETIME = timedelta(minutes=15)
+PATH = "/sign-in/link/"
+
+_LABEL = "registry/sign-in-link"
+
+
+class TooLong(ValueError):
+    """A link lives no longer than fifteen minutes."""
+
+
+def issue(user: User, *, actor: Actor, now: datetime, lifetime: timedelta = LIFETIME) -> str:
+    """A new link's token, shown once; each tenant the login belongs to keeps a record of it. Raises TooLong."""
+    if not timedelta(0) < lifetime <= LIFETIME:
+        raise TooLong(f"a sign-in link lives at most {LIFETIME}")
+    token = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        SignInLink.objects.create(user=user, token_hash=_hash(token), expires_at=now + lifetime)
+        for membership in user.memberships.filter(active=True).select_related("tenant"):
+            ledger.append(
+                Event.CREDENTIAL_ISSUED,
+                tenant=membership.tenant.slug,
+                thread=changes.thread(changes.PERSON, user.username),
+                actor=actor,
+                now=now,
+                detail={"kind": "sign_in_link", "person": user.username, "seconds": int(lifetime.total_seconds())},
+            )
+    return token
+
+
+def address(token: str) -> str:
+    """The link itself. Opening it shows a button; only pressing that uses it, so that previews do not."""
+    return f"{settings.COUNTERSIGN.base_url}{PATH}{token}"
+
+
+def redeem(token: str, *, now: datetime) -> User | None:
+    """The login of an unused link that is still good, and the link is used; None for every other token."""
+    digest = _hash(token)
+    live = SignInLink.objects.filter(
+        token_hash=digest, used_at__isnull=True, expires_at__gt=now, user__is_active=True, user__is_service=False
+    )
+    # One UPDATE whose filter is the guard: of two clicks at once, one finds no row left.
+    if not live.update(used_at=now):
+        return None
+    return User.objects.get(sign_in_links__token_hash=digest)
+
+
+def _hash(token: str) -> bytes:
+    return keys.mac(_LABEL, token.encode())
