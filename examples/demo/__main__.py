@@ -1,0 +1,118 @@
+"""The story: one call allowed, one denied, one that waits for two people; then the evidence, verified offline."""
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+
+import anyio
+import pyotp
+
+from examples.demo.agent import Shop, ran, shop
+from examples.demo.approvers import approve
+from examples.demo.house import ROOT, TENANT, Approver, House, house
+
+APPROVERS = ("erin", "frank")
+
+
+def say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+async def play(built: House, *, unattended: bool) -> None:
+    case = f"case-{secrets.token_hex(3)}"
+    calls = built.var / f"{case}.jsonl"
+    approvers = [built.approver(name) for name in APPROVERS]
+    async with shop(built, built.key(), intent="customer-refund", transaction=case, calls=calls) as agent:
+        say(f"\nThe agent works on {case}. Its MCP server is behind `countersign mcp-proxy`.\n")
+        await step(agent, "lookup_order", ran_expected=True, order="A-1001")
+        await step(agent, "delete_customer", ran_expected=False, customer="C-7")
+        waiting = await step(agent, "refund", ran_expected=False, order="A-1001", amount="250.00")
+        request_id = re.search(r"arq_\w+", waiting)
+        if not request_id:
+            raise SystemExit(f"the refund should wait for people, but: {waiting}")
+        if unattended:
+            for approver in approvers:
+                approve(built, approver, request_id[0], "Receipt checked.")
+                say(f"  ✎ {approver.username} signed in, read the request and approved it with a fresh code")
+            await step(agent, "refund", ran_expected=True, order="A-1001", amount="250.00")
+        else:
+            introduce(built, approvers, request_id[0])
+            await retry_until_done(agent)
+        again = await step(agent, "refund", ran_expected=False, order="A-1001", amount="250.00")
+        say(
+            "    the approval was for one use: asking again waits for people again"
+            if "arq_" in again
+            else f"    {again}"
+        )
+    if ran(calls) != ["lookup_order", "refund"]:
+        raise SystemExit(f"the server should have run two calls, but ran {ran(calls)}")
+    say("\nThe server's own list of what ran: lookup_order, refund. Each exactly once.")
+    prove(built, case)
+
+
+async def step(agent: Shop, tool: str, *, ran_expected: bool, **arguments: str) -> str:
+    done, said = await agent.call(tool, **arguments)
+    say(f"  {'✓' if done else '✋' if 'arq_' in said else '✗'} {tool}({', '.join(arguments.values())}): {said}")
+    if done != ran_expected:
+        raise SystemExit(f"{tool} should {'have run' if ran_expected else 'not have run'}")
+    return said
+
+
+async def retry_until_done(agent: Shop) -> None:
+    """What an agent does: ask again now and then. The same action joins the same request, nobody is asked twice."""
+    while True:
+        await anyio.sleep(3)
+        done, said = await agent.call("refund", order="A-1001", amount="250.00")
+        if done:
+            say(f"\n  ✓ refund(A-1001, 250.00): {said}")
+            return
+        if "arq_" not in said:
+            raise SystemExit(f"the refund will not run: {said}")
+
+
+def introduce(built: House, approvers: list[Approver], request_id: str) -> None:
+    say("\nNow it is your turn: two different people must approve, each with a fresh code.")
+    say(f"The request: {built.url}/requests/{request_id}/\n")
+    for approver in approvers:
+        code = pyotp.TOTP(approver.secret)
+        say(f"  {approver.username:<6} sign in once (use a private window each): {approver.link}")
+        say(f"         authenticator secret {approver.secret}   code now {code.now()}")
+    say("\nA code lives 30 seconds. For a new one:")
+    say(f"  {sys.executable} -c \"import pyotp; print(pyotp.TOTP('SECRET').now())\"")
+    say("\nWaiting … (Ctrl-C ends the demo)")
+
+
+def prove(built: House, case: str) -> None:
+    pack = built.var / "pack"
+    shutil.rmtree(pack, ignore_errors=True)
+    built.manage("export_evidence", "--tenant", TENANT, "--out", str(pack), "--transaction", case)
+    say(f"\nEvidence of {case} is in {pack}. Verified offline, without the server:\n")
+    done = subprocess.run([sys.executable, "-m", "countersign.cli", "verify", str(pack)], cwd=ROOT, check=False)
+    if done.returncode:
+        raise SystemExit("the pack does not verify")
+
+
+def main() -> None:
+    began = time.monotonic()
+    unattended = os.environ.get("UNATTENDED", "") not in {"", "0"}
+    with house(os.environ.get("HOST") or "127.0.0.1", int(os.environ.get("PORT") or 8000)) as built:
+        say(f"Countersign is on {built.url}")
+        anyio.run(lambda: play(built, unattended=unattended))
+        if not unattended:
+            say(f"\nThe service stays on {built.url} until Ctrl-C.")
+            try:
+                time.sleep(86_400)
+            except KeyboardInterrupt:
+                say()
+    say(f"\nDone in {time.monotonic() - began:.0f} s.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,114 @@
+"""A directory and a port in, a running Countersign with the quickstart's world out; stopped again on leaving."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TENANT = "acme"
+
+
+@dataclass(frozen=True, slots=True)
+class Approver:
+    """A demo person: where to sign in once, and the secret of their authenticator."""
+
+    username: str
+    link: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The running service."""
+
+    url: str
+    var: Path
+    environment: dict[str, str]
+
+    def manage(self, *arguments: str) -> str:
+        """Run one management command; its output. A failing one stops the demo with its own words."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise SystemExit(f"manage.py {arguments[0]} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def key(self) -> str:
+        """A fresh PEP key for the shop's agent."""
+        printed = self.manage("issue_key", "--tenant", TENANT, "--pep", "demo-mcp-proxy", "--agents", "support-*")
+        return found(r"csk_pep_\S+", printed)
+
+    def approver(self, username: str) -> Approver:
+        link = found(r"https?://\S+", self.manage("sign_in_link", username))
+        secret = self.manage("enrol_totp", "--tenant", TENANT, username).split()[-1]
+        return Approver(username, link, secret)
+
+
+def found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if not match:
+        raise SystemExit(f"expected {pattern!r} in:\n{text}")
+    return match[0]
+
+
+@contextmanager
+def house(host: str, port: int) -> Iterator[House]:
+    """Set up, load the quickstart, serve until the block ends."""
+    var = Path(os.environ.get("COUNTERSIGN_DEMO_DIR") or ROOT / "var" / "demo").resolve()
+    var.mkdir(parents=True, exist_ok=True)
+    url = f"http://{host}:{port}"
+    environment = {
+        "COUNTERSIGN_DATABASE_URL": f"sqlite:///{var / 'countersign.sqlite3'}",
+        "COUNTERSIGN_KEYS_DIR": str(var / "keys"),
+        "COUNTERSIGN_CHECKPOINTS_DIR": str(var / "checkpoints"),
+        "COUNTERSIGN_ENROLMENT_COOLDOWN": "0",
+        **os.environ,
+        "COUNTERSIGN_BASE_URL": url,
+        "COUNTERSIGN_ALLOWED_HOSTS": f"{host},127.0.0.1,localhost",
+    }
+    built = House(url, var, environment)
+    built.manage("setup")
+    built.manage("apply", "-f", "examples/quickstart")
+    with _serving(built, host, port):
+        yield built
+
+
+@contextmanager
+def _serving(built: House, host: str, port: int) -> Iterator[None]:
+    with (built.var / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--host", host, "--port", str(port)],
+            cwd=ROOT, env=built.environment, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            _await_ready(built, server)
+            yield
+        finally:
+            server.terminate()
+            try:
+                server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _await_ready(built: House, server: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            if httpx2.get(f"{built.url}/readyz", timeout=2).status_code == 200:  # noqa: PLR2004
+                return
+        except httpx2.HTTPError:
+            pass
+        time.sleep(0.2)
+    log = (built.var / "server.log").read_text()[-2000:]
+    raise SystemExit(f"The service did not get ready on {built.url}. Is the port taken? Its last words:\n{log}")
