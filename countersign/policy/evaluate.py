@@ -18,6 +18,7 @@ from countersign.policy.risk import amount_points, as_cel, score
 from countersign.policy.values import Call, Reason, Risk, Verdict
 
 _new: Final = object.__new__
+_UNREADABLE: Final = (ValueError, TypeError, RecursionError)  # what the validator cannot even look at does not fit
 _AMOUNT_BITS: Final = 5  # 0 to 20
 _DYNAMIC_BITS: Final = _AMOUNT_BITS + 1
 
@@ -32,8 +33,13 @@ def evaluate(bundle: Bundle, call: Call, *, now: datetime) -> Verdict:  # noqa: 
     arguments = call.arguments
     if lane.needs_proof and not (call.principal and call.principal.verified):
         return verdicts.refused(Reason.PRINCIPAL, bundle.policy.mode)
-    if lane.fits is not None and not _fits(lane, arguments):
-        return verdicts.refused(Reason.ARGUMENTS_SCHEMA, bundle.policy.mode, _explained(lane, arguments))
+    if lane.fits is not None:
+        try:
+            fits = lane.fits(arguments)
+        except _UNREADABLE:
+            fits = False
+        if not fits:
+            return verdicts.refused(Reason.ARGUMENTS_SCHEMA, bundle.policy.mode, _explained(lane, arguments))
     if lane.argument_rules:
         for rule in lane.argument_rules:
             if why := rule.refuses(arguments):
@@ -46,18 +52,17 @@ def evaluate(bundle: Bundle, call: Call, *, now: datetime) -> Verdict:  # noqa: 
     matched = lane.fixed
     if lane.judged:
         facts: Facts = _new(Facts)
-        facts.call = call
-        facts.lane = lane
-        facts.now = now
-        facts.points = points
+        facts.given = (call, lane, now, points)
         facts.arguments = arguments
+        facts.intent = call.intent or ""
         for bit, unless, on_error, check in lane.judged:
-            if not matched & unless:
-                try:
-                    if check(facts):
-                        matched |= bit
-                except EvaluationError:
-                    matched |= on_error
+            if matched & unless:
+                continue
+            try:
+                if check(facts):
+                    matched |= bit
+            except EvaluationError:
+                matched |= on_error
     verdict = lane.verdicts.get(matched << _DYNAMIC_BITS | points)
     if verdict is None:
         verdict = verdicts.decided(bundle.policy, lane, matched, _risk(lane, points))
@@ -65,17 +70,10 @@ def evaluate(bundle: Bundle, call: Call, *, now: datetime) -> Verdict:  # noqa: 
     return verdict
 
 
-def _fits(lane: Lane, arguments: Any) -> bool:
-    try:
-        return lane.fits is None or lane.fits(arguments)
-    except (ValueError, TypeError, RecursionError):  # what the validator cannot even look at does not fit
-        return False
-
-
 def _explained(lane: Lane, arguments: Any) -> str:
     try:
         return lane.explain(arguments) if lane.explain else ""
-    except (ValueError, TypeError, RecursionError):
+    except _UNREADABLE:
         return "The arguments cannot be checked against the tool's schema."
 
 
@@ -89,56 +87,52 @@ def _risk(lane: Lane, points: int) -> Risk | None:
 class Facts(Environment):
     """What conditions see of one call, each part made when a condition first looks at it: most look at one or two."""
 
-    __slots__ = ("call", "lane", "points")
+    __slots__ = ("given",)
 
-    call: Call
-    lane: Lane
-    points: int
+    given: tuple[Call, Lane, datetime, int]
 
     def __getattr__(self, name: str) -> Any:
-        value = _MAKERS[name](self)
+        value = _MAKERS[name](*self.given)
         setattr(self, name, value)
         return value
 
 
-def _principal(facts: Facts) -> dict[str, Any]:
-    who = facts.call.principal
+def _principal(call: Call, *_: object) -> dict[str, Any]:
+    who = call.principal
     return {"type": who.type, "id": who.id, "verified": who.verified} if who else {}
 
 
-def _subject(facts: Facts) -> dict[str, Any]:
-    call = facts.call
+def _subject(call: Call, lane: Lane, *_: object) -> dict[str, Any]:
     named = {"type": call.subject_type, "id": call.subject_id}
-    return {**named, "properties": call.subject_properties, "registered": facts.lane.registered[0]}
+    return {**named, "properties": call.subject_properties, "registered": lane.registered[0]}
 
 
-def _resource(facts: Facts) -> dict[str, Any]:
-    call = facts.call
+def _resource(call: Call, lane: Lane, *_: object) -> dict[str, Any]:
     named = {"type": call.resource_type, "id": call.resource_id}
-    return {**named, "properties": call.resource_properties, "registered": facts.lane.registered[1]}
+    return {**named, "properties": call.resource_properties, "registered": lane.registered[1]}
 
 
-def _action(facts: Facts) -> dict[str, Any]:
-    return {"name": facts.call.action_name, "properties": facts.call.action_properties}
+def _action(call: Call, *_: object) -> dict[str, Any]:
+    return {"name": call.action_name, "properties": call.action_properties}
 
 
-def _risk_view(facts: Facts) -> Mapping[str, Any]:
-    found = _risk(facts.lane, facts.points)
+def _risk_view(_: Call, lane: Lane, __: datetime, points: int) -> Mapping[str, Any]:
+    found = _risk(lane, points)
     return as_cel(found) if found else {}
 
 
-_MAKERS: Final[Mapping[str, Callable[[Facts], Any]]] = {
-    "agent": lambda facts: facts.lane.agent_view,
-    "tool": lambda facts: facts.lane.tool_view,
-    "method": lambda facts: facts.call.action_name,
-    "intent": lambda facts: facts.call.intent or "",
+_MAKERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "agent": lambda _, lane, *__: lane.agent_view,
+    "tool": lambda _, lane, *__: lane.tool_view,
+    "method": lambda call, *_: call.action_name,
     "principal": _principal,
-    "session": lambda facts: facts.call.session or "",
-    "transaction": lambda facts: facts.call.transaction or "",
+    "session": lambda call, *_: call.session or "",
+    "transaction": lambda call, *_: call.transaction or "",
     "risk": _risk_view,
-    "environment": lambda facts: facts.call.environment,
+    "now": lambda _, __, now, ___: now,
+    "environment": lambda call, *_: call.environment,
     "subject": _subject,
     "action": _action,
     "resource": _resource,
-    "context": lambda facts: facts.call.context,
+    "context": lambda call, *_: call.context,
 }

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Any
 
 from countersign.policy.money import parse_amount
@@ -25,7 +25,8 @@ DATA_CLASS_FLOOR = {
 }
 UNKNOWN_CLASS_FLOOR = 25
 UNVERIFIED_POINTS = 10
-# 20 * (1 - (1 - share)^7), rounded: 1 % of the cap is 1 point, 5 % are 6, a quarter 17, half of it 20. Small change stays
+_MILLIONTH = Decimal("0.000001")
+# 20 * (1 - (1 - share)^7), rounded: 1 % of the cap is 1 point, 5 % are 6, a quarter 17, half of it 20. Small sums stay
 # small, and well before the cap an amount counts as large. Kept as the shares at which 1, 2, ... 20 points begin.
 _SHARES = tuple(
     1 - (1 - (points - Decimal("0.5")) / AMOUNT_POINTS) ** (Decimal(1) / 7) for points in range(1, AMOUNT_POINTS + 1)
@@ -36,7 +37,7 @@ def steps(cap: SpendCap | None) -> tuple[Decimal, ...]:
     """The amounts at which one more point begins; empty if no amount counts."""
     if cap is None or cap.per_call is None:
         return ()
-    return tuple(share * cap.per_call for share in _SHARES)
+    return tuple((share * cap.per_call).quantize(_MILLIONTH, ROUND_UP) for share in _SHARES)
 
 
 def amount_points(begins: tuple[Decimal, ...], value: object) -> int:

@@ -33,7 +33,7 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
 
 
-class PolicyErrors(ValueError):  # noqa: N818 -- it holds many
+class PolicyErrors(ValueError):
     """A source was refused. Holds every problem that was found, in reading order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -99,25 +99,32 @@ class Node:
 
 
 def parse(text: str, *, file: str) -> Node:
-    """The one document in `text`, a mapping. Raises PolicyErrors.
+    """The one document in `text`, a mapping. Raises PolicyErrors."""
+    root, problems = read(text, file=file)
+    if problems:
+        raise PolicyErrors(problems)
+    return root
+
+
+def read(text: str, *, file: str) -> tuple[Node, list[Problem]]:
+    """What could be read of `text`, and every problem with it; an empty mapping if nothing could.
 
     Plain scalars mean what YAML 1.2 says (`no` and `on` are text). Tags, anchors and aliases are refused: nothing in a
     policy may stand for more than it shows.
     """
+    nothing = Node({}, 1, 1, file)
     if len(text) > MAX_CHARACTERS:
-        raise PolicyErrors([Problem(file, 1, 1, f"the file is longer than {MAX_CHARACTERS:,} characters")])
+        return nothing, [Problem(file, 1, 1, f"the file is longer than {MAX_CHARACTERS:,} characters")]
     builder = _Builder(text, file=file)
     try:
-        root = builder.document()
+        return builder.document(), builder.problems
     except yaml.MarkedYAMLError as error:
         builder.refuse(error.problem_mark or error.context_mark, _syntax(error))
     except (yaml.YAMLError, UnicodeError):
         builder.problems.append(Problem(file, 1, 1, "the file holds characters that YAML does not allow"))
     except _TooDeepError:
         pass
-    if builder.problems:
-        raise PolicyErrors(builder.problems)
-    return root
+    return nothing, builder.problems
 
 
 class _TooDeepError(Exception):
