@@ -1,0 +1,39 @@
+"""What applying changed in, lines a person can read out: + new, ~ changed, - gone."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from registry.blueprints import Applied
+from registry.changes import difference
+
+MAX_VALUE = 200
+
+
+def lines(applied: Applied) -> Iterator[str]:
+    """The difference, one line a row and one a member."""
+    if applied.is_new:
+        yield f"+ tenant {applied.tenant}"
+    for change in applied.changes:
+        sign = "+" if change.before is None else "-" if change.after is None else "~"
+        yield f"{sign} {change.kind} {change.key}"
+        for name, sides in difference(change.before, change.after).items():
+            yield f"    {name}: {_sides(sides)}"
+    if applied.release:
+        yield f"{'+' if applied.release.revision == 1 else '~'} policy revision {applied.release.revision}"
+        yield f"    digest: {applied.release.digest}"
+
+
+def summary(applied: Applied) -> str:
+    """One line for the end."""
+    count = len(applied.changes) + bool(applied.release) + applied.is_new
+    return f"{applied.tenant}: " + ("nothing to change" if not count else f"{count} change{'s' if count > 1 else ''}")
+
+
+def _sides(sides: dict[str, Any]) -> str:
+    return " → ".join(_value(sides[side]) for side in ("before", "after") if side in sides)
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}… ({len(text)} characters)"

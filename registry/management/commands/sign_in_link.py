@@ -1,0 +1,23 @@
+"""`manage.py sign_in_link USERNAME`: a link that signs that person in once, within fifteen minutes."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from evidence import clock
+from registry import console, sign_in
+from registry.models import User
+
+
+class Command(BaseCommand):
+    help = "Print a one-time sign-in link. Hand it to nobody but that person: whoever opens it is them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("username")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = User.objects.filter(username=options["username"], is_active=True, is_service=False).first()
+        if user is None or not user.memberships.filter(active=True).exists():
+            raise CommandError(f"No active person is called {options['username']!r}.")
+        token = sign_in.issue(user, actor=console.actor("sign_in_link"), now=clock.now())
+        self.stdout.write(sign_in.address(token))
