@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import psycopg
 from django.db.backends.utils import CursorWrapper
 
 from countersign.proof import digests, merkle, statement
 from countersign.proof.events import Event
+from evidence.bulk import Inserter
 
 
 class Entry(NamedTuple):
@@ -27,15 +27,20 @@ class Entry(NamedTuple):
     leaf: bytes
 
 
-_COLUMNS = 'log, event, event_id, thread, n, session, "transaction", request, recorded_at, body, leaf'
-_POSTGRESQL = (
-    f"INSERT INTO evidence_record ({_COLUMNS})"  # noqa: S608 - column names of our own
-    " SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[], %b::int[], %b::text[], %b::text[],"
-    " %b::text[], %b::timestamptz[], %b::bytea[], %b::bytea[])"
+_RECORDS = Inserter(
+    "evidence_record",
+    log="text",
+    event="text",
+    event_id="text",
+    thread="text",
+    n="int",
+    session="text",
+    transaction="text",
+    request="text",
+    recorded_at="timestamptz",
+    body="bytea",
+    leaf="bytea",
 )
-_SQLITE = f"INSERT INTO evidence_record ({_COLUMNS}) VALUES "  # noqa: S608 - column names of our own
-_SQLITE_ROW = f"({', '.join(['%s'] * len(Entry._fields))})"
-_SQLITE_CHUNK = 900 // len(Entry._fields)  # SQLite builds of old take 999 variables
 
 
 def entry(
@@ -90,28 +95,4 @@ def timestamp(moment: datetime) -> str:
 
 def insert_many(cursor: CursorWrapper, entries: Sequence[Entry]) -> None:
     """Write entries in the caller's transaction: one INSERT on PostgreSQL, as few as its variables allow on SQLite."""
-    if not entries:
-        return
-    if cursor.db.vendor == "postgresql":
-        _insert_postgresql(cursor, entries)
-    else:
-        _insert_sqlite(cursor, entries)
-
-
-def _insert_postgresql(cursor: CursorWrapper, entries: Sequence[Entry]) -> None:
-    """Bound at the server in binary: Django's cursor pastes values into the text, at eight times the price."""
-    columns = [list(column) for column in zip(*entries, strict=True)]
-    with cursor.db.wrap_database_errors, psycopg.Cursor(cursor.connection) as binary:
-        binary.execute(_POSTGRESQL, columns)
-
-
-def _insert_sqlite(cursor: CursorWrapper, entries: Sequence[Entry]) -> None:
-    for at in range(0, len(entries), _SQLITE_CHUNK):
-        chunk = entries[at : at + _SQLITE_CHUNK]
-        rows = [value for item in chunk for value in (*item[:8], _sqlite_time(item.recorded_at), *item[9:])]
-        cursor.execute(_SQLITE + ", ".join([_SQLITE_ROW] * len(chunk)), rows)
-
-
-def _sqlite_time(moment: datetime) -> str:
-    """As Django writes its DateTimeField: naive UTC text."""
-    return str(moment.astimezone(UTC).replace(tzinfo=None))
+    _RECORDS.insert(cursor, entries)

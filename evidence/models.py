@@ -39,7 +39,10 @@ class Record(models.Model):
 class Sealed(models.Model):
     """A record's place in its log's RFC 6962 tree and the sealer's DSSE signature over it."""
 
-    record = models.OneToOneField(Record, on_delete=models.PROTECT, primary_key=True, related_name="sealed")
+    # No foreign key in the database: its check would rewrite each record's row to lock it, and no record can go away.
+    record = models.OneToOneField(
+        Record, on_delete=models.DO_NOTHING, primary_key=True, related_name="sealed", db_constraint=False
+    )
     log = models.CharField(max_length=63)
     seq = models.PositiveBigIntegerField()
     leaf = models.BinaryField()

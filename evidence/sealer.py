@@ -1,0 +1,81 @@
+"""The loop that seals every log: each tick a look at what is due, each log at most about once a second."""
+
+import logging
+import threading
+import time
+
+from django.db import connection
+
+from evidence import seal
+from evidence.horizon import Horizon
+
+TICK = 0.2
+_SPACING = 0.7  # seconds between two checkpoints of a log: at a steady trickle one each would be all one could see
+_CATCH_UP = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class Sealer(threading.Thread):
+    """Seals until `stop` is set. Any number may run: the database lets one of them at each log."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        super().__init__(name="sealer", daemon=True)
+        self._stop_requested = stop
+        self._horizon: Horizon | None = None
+        self._last: dict[str, float] = {}
+        self._broken: dict[str, str] = {}
+        self._caught_up: float | None = None
+
+    def run(self) -> None:
+        """One round each tick. Whatever goes wrong is logged and tried again with a new connection."""
+        while not self._stop_requested.wait(TICK):
+            try:
+                self.round(at=time.monotonic())
+            except Exception:  # noqa: BLE001 - logged; the loop must outlive a database that is away
+                _log.exception("a round of the sealer failed; it will be tried again")
+                connection.close()
+        connection.close()
+
+    def round(self, *, at: float) -> int:
+        """Seal what is due at monotonic second `at`. How many records that were."""
+        if self._horizon is None:
+            self._horizon = Horizon()
+        self._catch_up(at)
+        count, complete = 0, True
+        for log, rows in self._horizon.due().items():
+            done = self._seal(log, rows, at)
+            count += done
+            complete = complete and done == len(rows)
+        if complete:
+            self._horizon.all_sealed()
+        return count
+
+    def _seal(self, log: str, rows: list[int], at: float) -> int:
+        """How many of `rows` are sealed now for certain: none if it is too early for this log or it is broken."""
+        if len(rows) < seal.BATCH and at - self._last.get(log, float("-inf")) < _SPACING:
+            return 0
+        self._last[log] = at
+        done = 0
+        try:
+            for start in range(0, len(rows), seal.BATCH):
+                part = rows[start : start + seal.BATCH]
+                if seal.seal(log, part) is None:
+                    break
+                done += len(part)
+        except seal.BrokenLog as error:
+            self._report(log, error)
+        else:
+            self._broken.pop(log, None)
+        return done
+
+    def _report(self, log: str, error: seal.BrokenLog) -> None:
+        """Once, not five times a second."""
+        if self._broken.get(log) != str(error):
+            self._broken[log] = str(error)
+            _log.critical("sealing stopped, the database cannot be trusted: %s", error)
+
+    def _catch_up(self, at: float) -> None:
+        if self._caught_up is None or at - self._caught_up >= _CATCH_UP:
+            self._caught_up = at
+            seal.publish_missing()
