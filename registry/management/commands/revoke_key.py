@@ -19,9 +19,7 @@ class Command(BaseCommand):
         tenant = console.tenant(options["tenant"])
         given = credentials.parse(options["key_id"])
         key_id = given.key_id if given else options["key_id"]  # somebody in a hurry pastes the whole key
-        row = (
-            Credential.objects.select_related("tenant", "membership__user").filter(tenant=tenant, key_id=key_id).first()
-        )
+        row = tenant.credentials.select_related("tenant", "membership__user").filter(key_id=key_id).first()
         if row is None:
             raise CommandError(f"{tenant.slug} has no key {key_id!r}.")
         try:
