@@ -79,6 +79,7 @@ class AccessRequest(models.Model):
 class RequestParty(models.Model):
     """A credential that opened or joined a request and may therefore use its approval."""
 
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     request = models.ForeignKey(AccessRequest, on_delete=models.PROTECT, related_name="parties")
     credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
     evaluation_id = models.CharField(max_length=40)

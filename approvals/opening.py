@@ -200,7 +200,7 @@ def _add_party(request: AccessRequest, ask: Ask, *, now: datetime) -> bool:
     _, made = RequestParty.objects.get_or_create(
         request=request,
         credential_id=ask.credential_id,
-        defaults={"evaluation_id": ask.evaluation_id, "joined_at": now},
+        defaults={"tenant_id": request.tenant_id, "evaluation_id": ask.evaluation_id, "joined_at": now},
     )
     return made
 

@@ -32,7 +32,7 @@ class SelfApproval(NotEligible):
 
 
 class AlreadyVoted(Exception):
-    """This human said something else on this request before, perhaps from another account."""
+    """The same human said something else on this request before, perhaps from another account."""
 
 
 class StepUpNeeded(Exception):
