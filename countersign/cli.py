@@ -1,6 +1,7 @@
 """`countersign`: one word of the command line in, the command of that room run. Rooms are loaded only when named."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
@@ -20,11 +21,19 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 
 
+HOOK = ["hook", "claude-code"]
+
 Command: TypeAlias = TyperCommand | TyperGroup
 
 
 class Lazy(TyperGroup):
     """A group that knows its commands' names and imports a command when it is asked for."""
+
+    def main(self, args: Sequence[str] | None = None, *others: Any, **settings: Any) -> Any:
+        """Typer loads pydantic for the first option it parses, `--help` included: most of a hook's time to start."""
+        if list(sys.argv[1:] if args is None else args) == HOOK:
+            sys.exit(import_module("countersign.pep.hook").main())
+        return super().main(args, *others, **settings)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is the library's
         return list(COMMANDS)

@@ -38,7 +38,7 @@ class _Settings:
         key: str,
         *,
         timeout: float = 5.0,
-        patience: float = 10.0,
+        patience: float = 4.0,
         receipts: Path | None = None,
         verify: SSLContext | bool = True,
     ) -> None:
@@ -64,7 +64,8 @@ class _Settings:
             },
             "follow_redirects": False,  # a redirect would take the key elsewhere
             "limits": httpx2.Limits(keepalive_expiry=ALIVE),
-            "verify": verify,
+            # Reading the certificate store takes longer than a decision; without TLS nobody looks at it.
+            "verify": verify if parts.scheme == "https" else False,
         }
 
     def __repr__(self) -> str:

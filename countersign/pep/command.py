@@ -7,8 +7,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from countersign.pep import credentials, hook
-from countersign.pep.answer import PepError
-from countersign.pep.client import Pdp
 
 Url = Annotated[str | None, typer.Option(envvar=credentials.URL, help="Address of the PDP.")]
 KeyFile = Annotated[
@@ -18,7 +16,7 @@ KeyFile = Annotated[
 Agent = Annotated[str | None, typer.Option(envvar=credentials.AGENT, help="Id of the agent that is asked for.")]
 Receipts = Annotated[Path | None, typer.Option(help="File to keep the PDP's signed receipts in, as JSON lines.")]
 
-hook_app = typer.Typer(help="Judge one tool call for a coding agent's hook.", pretty_exceptions_enable=False)
+hook_app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @hook_app.callback()
@@ -27,33 +25,13 @@ def hooks() -> None:
 
 
 @hook_app.command("claude-code")
-def claude_code(
-    url: Url = None,
-    key_file: KeyFile = None,
-    agent: Agent = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for people; keep below the hook's timeout.")] = 0,
-    receipts: Receipts = None,
-) -> None:
-    """Read a PreToolUse event from standard input, print the permission decision."""
-    try:
-        verdict = _claude_code(url=url, key_file=key_file, agent=agent, wait=wait, receipts=receipts)
-    except (PepError, hook.BadEvent, credentials.NotConfigured, ValueError) as error:
-        verdict = hook.blocked(str(error))
-    except Exception as error:  # noqa: BLE001 - any other exit code than 2 would let the tool run
-        verdict = hook.blocked(f"the hook failed: {type(error).__name__}")
-    sys.stdout.write(verdict.output() + "\n")
-    if verdict.exit_code:
-        sys.stderr.write(verdict.reason + "\n")
-    raise typer.Exit(verdict.exit_code)
+def claude_code() -> None:
+    """Judge the PreToolUse event, or report the PostToolUse event, that stands on standard input.
 
-
-def _claude_code(
-    *, url: str | None, key_file: Path | None, agent: str | None, wait: float, receipts: Path | None
-) -> hook.Verdict:
-    access = credentials.find(url=url, key_file=key_file, agent=agent)
-    question = hook.read_event(sys.stdin.buffer.read(), agent=access.agent)
-    with Pdp(access.url, access.key, receipts=receipts) as pdp:
-        return hook.judge(pdp, question, wait=wait)
+    Settings come from COUNTERSIGN_URL, COUNTERSIGN_KEY or COUNTERSIGN_KEY_FILE, COUNTERSIGN_AGENT; and, if wanted,
+    COUNTERSIGN_WAIT, COUNTERSIGN_RECEIPTS and COUNTERSIGN_STATE_DIR.
+    """
+    raise typer.Exit(hook.main())
 
 
 def mcp_proxy(  # noqa: PLR0917 - each parameter is an option of the command line

@@ -130,28 +130,28 @@ class Conversation:
         yield from self._refuse_unsupported(answer, supported)
         return answer
 
-    def claim(self, answer: Answer, *, started_at: datetime) -> Steps[None]:
+    def claim(self, evaluation_id: str, *, started_at: datetime) -> Steps[None]:
         """Win `reserved → executing`, or raise: a call is started only by the one whose claim was accepted."""
         try:
-            yield from self.report(answer.evaluation_id, Custody.EXECUTING, Report(started_at=started_at))
+            yield from self.report(evaluation_id, Custody.EXECUTING, Report(started_at=started_at))
         except Refused as error:
             if error.status == CONFLICT:
-                raise NotClaimed(f"{answer.evaluation_id} has been started before") from error
+                raise NotClaimed(f"{evaluation_id} has been started before") from error
             raise
 
-    def settle(self, answer: Answer, status: Custody, report: Report) -> Steps[PepError | None]:
+    def settle(self, evaluation_id: str, status: Custody, report: Report) -> Steps[PepError | None]:
         """Tell the end of a call; what went wrong if it could not be told.
 
         The call has happened by now, so nothing is raised: whoever sees an error tries again. A report that does not
         arrive is followed by one short `indeterminate`; without that, the PDP draws the same conclusion at its limit.
         """
         try:
-            yield from self.report(answer.evaluation_id, status, report)
+            yield from self.report(evaluation_id, status, report)
         except PepError as error:
             if status is not Custody.INDETERMINATE:
                 hasty = replace(self, patience=replace(self.patience, total=0.0))
                 plain = Report(started_at=report.started_at, finished_at=report.finished_at)
-                yield from hasty.settle(answer, Custody.INDETERMINATE, plain)
+                yield from hasty.settle(evaluation_id, Custody.INDETERMINATE, plain)
             return error
         return None
 
@@ -204,7 +204,7 @@ class Conversation:
     def _refuse_unsupported(self, answer: Answer, supported: AbstractSet[str]) -> Steps[None]:
         unknown = sorted({str(item["type"]) for item in answer.obligations} - supported)
         if unknown:
-            yield from self.settle(answer, Custody.FAILED, Report())
+            yield from self.settle(answer.evaluation_id, Custody.FAILED, Report())
             raise Denied(answer, because=f"allowed only with obligations this PEP cannot meet: {', '.join(unknown)}")
 
 

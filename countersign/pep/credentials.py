@@ -9,6 +9,9 @@ URL = "COUNTERSIGN_URL"
 KEY = "COUNTERSIGN_KEY"
 KEY_FILE = "COUNTERSIGN_KEY_FILE"
 AGENT = "COUNTERSIGN_AGENT"
+WAIT = "COUNTERSIGN_WAIT"
+RECEIPTS = "COUNTERSIGN_RECEIPTS"
+STATE_DIR = "COUNTERSIGN_STATE_DIR"
 OURS = "COUNTERSIGN_"
 
 
@@ -40,6 +43,29 @@ def find(*, url: str | None = None, key_file: Path | None = None, agent: str | N
         raise NotConfigured("missing: " + "; ".join(missing))
     address, key, who = (value or "" for value in found.values())
     return Access(url=address, key=key, agent=who)
+
+
+def wait() -> float:
+    """Seconds to wait for people; none if nothing is set. Raises NotConfigured."""
+    text = os.environ.get(WAIT, "0")
+    if not (text.isascii() and text.isdigit()):
+        raise NotConfigured(f"{WAIT} is no number of seconds: {text!r}")
+    return float(text)
+
+
+def receipts() -> Path | None:
+    """Where to keep receipts, if anywhere."""
+    return _path(RECEIPTS)
+
+
+def state_dir() -> Path | None:
+    """Where the hook remembers a call between its two events, if it shall report at all."""
+    return _path(STATE_DIR)
+
+
+def _path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value) if value else None
 
 
 def _key(key_file: Path | None) -> str | None:

@@ -79,7 +79,7 @@ class Patience:
     """How long one exchange may take: each try `timeout` seconds, all tries together no new one after `total`."""
 
     timeout: float = 5.0
-    total: float = 10.0
+    total: float = 4.0
     clock: Callable[[], float] = monotonic
     jitter: Callable[[], float] = random.random
 

@@ -76,16 +76,16 @@ class Passage:
             for obligation in answer.obligations:
                 self.obligations[str(obligation["type"])](obligation)
         except Exception as error:
-            yield from talk.settle(answer, Custody.FAILED, Report())
+            yield from talk.settle(answer.evaluation_id, Custody.FAILED, Report())
             raise Denied(answer, because="an obligation could not be met") from error
         started_at = _now()
-        yield from talk.claim(answer, started_at=started_at)
+        yield from talk.claim(answer.evaluation_id, started_at=started_at)
         return Execution(answer=answer, started_at=started_at)
 
     def leave(self, talk: Conversation, execution: Execution, error: BaseException | None) -> Steps[None]:
         """Tell the end. Never raises: the call has happened, and an error here would invite a second one."""
         status = execution.ending(error)
-        problem = yield from talk.settle(execution.answer, status, execution.report(error))
+        problem = yield from talk.settle(execution.answer.evaluation_id, status, execution.report(error))
         if problem is not None:
             name = execution.answer.evaluation_id
             log.warning("%s ended %s, but that could not be reported: %s", name, status.value, problem)

@@ -119,6 +119,11 @@ class FarPdp:
 
         threading.Thread(target=later, daemon=True).start()
 
+    def until_settled(self) -> None:
+        """Waits until every execution has ended."""
+        with self.changed:
+            self.changed.wait_for(lambda: all(states[-1] in FINAL for states in self.executions.values()), timeout=20)
+
     # --- the API
 
     def evaluate(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -243,6 +248,7 @@ class FarPdp:
             self.claims[key] = body["evaluation_id"]
             states.append(body["status"])
             self.reports.append(body)
+            self.changed.notify_all()
             return 200, {"status": body["status"]}
 
     @staticmethod

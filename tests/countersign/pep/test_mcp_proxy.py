@@ -324,8 +324,8 @@ class TestWhatPasses:
         async with connect(scripted("silent"), mode="legacy") as client:
             with anyio.move_on_after(2):
                 await client.call_tool("act", {})
-            while far.custody() != [["reserved", "executing", "indeterminate"]]:
-                await anyio.sleep(0.02)
+            await anyio.to_thread.run_sync(far.until_settled)
+        assert far.custody() == [["reserved", "executing", "indeterminate"]]
         assert len(ran(calls)) == 1
 
 
