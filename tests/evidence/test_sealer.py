@@ -1,0 +1,93 @@
+"""The loop: everything gets sealed, nothing stops it for good."""
+
+import threading
+import time
+
+import pytest
+from django.db import connection
+
+from evidence import seal, sink
+from evidence.models import Checkpoint, Sealed
+from evidence.sealer import Sealer
+from tests.evidence.shared import a_log, decisions
+from tests.evidence.tampering import tampering
+from tests.evidence.test_seal import assert_one_sound_tree
+
+
+@pytest.fixture
+def sealer() -> Sealer:
+    return Sealer(threading.Event())
+
+
+class TestRound:
+    def test_a_broken_log_does_not_hold_up_the_others(self, sealer: Sealer, caplog: pytest.LogCaptureFixture) -> None:
+        broken, sound = a_log(), a_log()
+        decisions(broken, 3)
+        seal.seal_due(broken)
+        seal._trees.clear()
+        with tampering() as cursor:
+            cursor.execute("DELETE FROM evidence_sealed WHERE log = %s AND seq = 2", [broken])
+        for at in (0, 10):
+            decisions(sound, 2)
+            sealer.round(at=at)
+        assert_one_sound_tree(sound)
+        told = [record for record in caplog.records if broken in record.message]
+        assert [record.levelname for record in told] == ["CRITICAL"]
+        with tampering() as cursor:  # so that later tests' sealers have nothing to say about it
+            for table in ("sealed", "checkpoint", "record"):
+                cursor.execute(f"DELETE FROM evidence_{table} WHERE log = %s", [broken])
+
+    def test_leaves_time_between_two_checkpoints_of_a_log(self, sealer: Sealer) -> None:
+        log = a_log()
+        for tenth in range(20):
+            decisions(log, 1)
+            sealer.round(at=tenth / 10)
+        assert Checkpoint.objects.filter(log=log).count() == 3
+
+    def test_a_sink_that_is_away_stops_no_sealing(
+        self, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        log = a_log()
+        decisions(log, 1)
+        sink.directory(log).parent.mkdir(exist_ok=True)
+        sink.directory(log).write_text("a file where the directory should be")
+        sealer.round(at=0)
+        assert_one_sound_tree(log)
+        sink.directory(log).unlink()
+        sealer.round(at=100)
+        assert sink.latest(log) is not None
+        caplog.clear()
+
+
+class TestRun:
+    def test_seals_in_its_own_thread_until_told_to_stop(self) -> None:
+        log, stop = a_log(), threading.Event()
+        thread = Sealer(stop)
+        thread.start()
+        decisions(log, 5)
+        deadline = time.monotonic() + 30
+        while Sealed.objects.filter(log=log).count() < 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+        assert_one_sound_tree(log)
+
+    @pytest.mark.postgres
+    @pytest.mark.filterwarnings("error")
+    def test_goes_on_after_its_connection_was_cut(self, caplog: pytest.LogCaptureFixture) -> None:
+        log, stop = a_log(), threading.Event()
+        thread = Sealer(stop)
+        thread.start()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        decisions(log, 5)
+        deadline = time.monotonic() + 30
+        while Sealed.objects.filter(log=log).count() < 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        stop.set()
+        thread.join(30)
+        assert_one_sound_tree(log)
