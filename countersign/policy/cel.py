@@ -13,10 +13,12 @@ Where this differs from the library, and why:
 | `"١".matches("\d")`                    | Unicode classes               | RE2's ASCII classes (the specification)     |
 | `matches` with a pattern from the call | compiled for each evaluation  | refused: the pattern is a literal           |
 | `-true`                                | `false`                       | error (the specification)                   |
+| `[1] + {}`                             | the list                      | error (the specification)                   |
 | `double("NaN")`, `"inf"`, `"1e999"`    | NaN, infinity                 | error: NaN would be below every limit       |
 | `timestamp("… 00:00:60Z")`, `t`, space | read, the leap second bent    | error: RFC 3339 in capitals, with `T`       |
 | finer than a microsecond               | kept, lost on the way out     | error: nothing is rounded                   |
 | `duration("9999999999h")`, `"1e3s"`    | cut to 292 years; 1000 s      | error                                       |
+| a duration beyond 292 years, computed  | kept                          | error (the specification)                   |
 | `duration("1h-30m")`                   | 30 minutes                    | error: one sign, in front                   |
 | `timestamp("…+02:00").getHours()`      | the hour there                | the hour in UTC (the specification)         |
 | `{"a": 1, "a": 2}`                     | the last one                  | refused when compiled                       |

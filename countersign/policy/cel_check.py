@@ -94,7 +94,7 @@ class Checker:
             raise node.place.error(f"a condition is true or false; this is {code.type}")
         return truth(code, node.place)
 
-    def _node(self, node: Node) -> Code:  # noqa: C901, PLR0911 - one line a node
+    def _node(self, node: Node) -> Code:  # noqa: PLR0911 - one line a node
         match node:
             case Literal(value=value):
                 return constant(value)
@@ -145,7 +145,7 @@ class Checker:
 
     def _index(self, node: Index) -> Code:
         target, key = self._node(node.target), self._node(node.key)
-        fitting = {MAP: {STRING, INT, DYN}, LIST: {INT, DYN}, DYN: {STRING, INT, DYN}}
+        fitting = {MAP: {STRING, INT, BOOL, DYN}, LIST: {INT, DYN}, DYN: {STRING, INT, BOOL, DYN}}
         if key.type not in fitting.get(target.type, ()):
             raise overload(node.place, "[]", target, key)
         if key.literal and key.type is STRING:

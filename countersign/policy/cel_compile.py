@@ -33,7 +33,7 @@ _LOCALS = frozenset({"e", "b", *(f"v{depth}" for depth in range(MAX_LOOPS))})
 _SYNTAX = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult,
     ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Is, ast.IsNot, ast.In, ast.IfExp, ast.Lambda,
-    ast.GeneratorExp, ast.ListComp, ast.comprehension, ast.Tuple, ast.Dict, ast.Constant, ast.Load, ast.Store,
+    ast.GeneratorExp, ast.ListComp, ast.comprehension, ast.Tuple, ast.Constant, ast.Load, ast.Store,
     ast.Subscript,
 )  # fmt: skip
 
@@ -111,6 +111,8 @@ def _verify(expression: str, *, variables: Mapping[str, CelType], constants: Map
                 ours = name in variables
             case ast.Call(func=ast.Name(), keywords=[]):
                 ours = True
+            case ast.Dict(keys=keys):
+                ours = None not in keys  # None stands for `**`
             case ast.arguments():
                 ours = not ast.unparse(node)  # every lambda is without parameters
             case _:
