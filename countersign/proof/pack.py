@@ -1,10 +1,11 @@
 """A pack, and what its reader trusts, in; a report of numbered steps out, which stops at the first that fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from countersign.proof import keys, pack_archive, pack_head, pack_records
+from countersign.proof.keys import Verifier
 from countersign.proof.pack_case import Case, StepFailed
 from countersign.proof.pack_layout import BadPack, Limits
 
@@ -64,25 +65,31 @@ def verify(path: Path, *, against: str | None = None, key: str | None = None, li
     `key` is none: that is the caller's mistake and no finding about the pack.
     """
     trusted = None if key is None else keys.verifiers_of(key)
-    names = (CONTAINER, *(name for name, _ in STEPS))
     try:
         members = pack_archive.read(path, limits=limits)
     except BadPack as error:
-        return _report(names, [], str(error))
+        return _report([], str(error))
+    return verify_members(members, against=against, trusted=trusted)
+
+
+def verify_members(
+    members: Mapping[str, bytes], *, against: str | None = None, trusted: tuple[Verifier, ...] | None = None
+) -> Report:
+    """The same over members that were read already, or are yet to be written."""
     case = Case(members=members, against=against, trusted=trusted)
     found = [f"{sum(map(len, members.values()))} bytes read"]
     for _, check in STEPS:
         try:
             found.append(check(case))
         except StepFailed as failure:
-            return _report(names, found, str(failure))
-    return _report(names, found, None)
+            return _report(found, str(failure))
+    return _report(found, None)
 
 
-def _report(names: Sequence[str], found: Sequence[str], failure: str | None) -> Report:
+def _report(found: Sequence[str], failure: str | None) -> Report:
     """Steps that hold, then the one that failed, then those that nobody reached."""
     steps = []
-    for number, name in enumerate(names, start=1):
+    for number, name in enumerate((CONTAINER, *(name for name, _ in STEPS)), start=1):
         if number <= len(found):
             steps.append(Step(number, name, ok=True, says=found[number - 1]))
         elif number == len(found) + 1 and failure is not None:

@@ -64,42 +64,54 @@ def write(path: Path, members: Mapping[str, bytes]) -> None:
 
 
 def archive(members: Mapping[str, bytes]) -> bytes:
-    """The one `.tar.gz` of these members.
+    """The one `.tar.gz` of these members."""
+    return compress(tar(members))
 
-    Deflate has many spellings of the same bytes, so the gzip header's comment carries the SHA-256 of all that follows
-    it: ordinary tools ignore the comment, we refuse an archive that differs from it in a single bit.
+
+def compress(plain: bytes) -> bytes:
+    """A gzip file in which no bit can change unnoticed.
+
+    Deflate has many spellings of the same bytes, so the header's comment carries the SHA-256 of all that follows it:
+    ordinary tools ignore the comment, we refuse an archive that differs from it in a single bit.
     """
-    plain = _tar(members)
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    body = squeeze.compress(plain) + squeeze.flush()
-    body += zlib.crc32(plain).to_bytes(4, "little") + (len(plain) & 0xFFFFFFFF).to_bytes(4, "little")
+    body = squeeze.compress(plain) + squeeze.flush() + _trailer(plain)
     return _header(body) + body
+
+
+def _trailer(plain: bytes) -> bytes:
+    return zlib.crc32(plain).to_bytes(4, "little") + (len(plain) & 0xFFFFFFFF).to_bytes(4, "little")
 
 
 def _header(body: bytes) -> bytes:
     return _GZIP + _COMMENT.format(sha256(body).hexdigest()).encode("ascii")
 
 
-def _tar(members: Mapping[str, bytes]) -> bytes:
+def tar(members: Mapping[str, bytes]) -> bytes:
+    """A USTAR file of plain members, sorted, without owners and times."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as out:
         for name in sorted(members):
             entry = tarfile.TarInfo(name)
             entry.size = len(members[name])
-            tar.addfile(entry, io.BytesIO(members[name]))
+            out.addfile(entry, io.BytesIO(members[name]))
     return buffer.getvalue()
 
 
 def _read_archive(path: Path, limits: Limits) -> Members:
     if path.stat().st_size > limits.total_bytes:
         raise BadPack("the archive is larger than allowed")
-    data = path.read_bytes()
+    return unpack(path.read_bytes(), limits=limits)
+
+
+def unpack(data: bytes, *, limits: Limits = _LIMITS) -> Members:
+    """The members of an archive that `archive` wrote. Raises BadPack for any other."""
     header, body = data[:_HEADER_BYTES], data[_HEADER_BYTES:]
     if header != _header(body):
         raise BadPack("the archive is not as it was written: unpack it and verify the directory, or export it again")
     plain = _inflate(body, limits)
     members = _untar(plain, limits)
-    if _tar(members) != plain:
+    if tar(members) != plain:
         raise BadPack("the archive says more than its members: it was not written by an export")
     return members
 
@@ -110,10 +122,9 @@ def _inflate(body: bytes, limits: Limits) -> bytes:
         plain = inflate.decompress(body, limits.total_bytes)
     except zlib.error as error:
         raise BadPack("the archive cannot be decompressed") from error
-    trailer = zlib.crc32(plain).to_bytes(4, "little") + (len(plain) & 0xFFFFFFFF).to_bytes(4, "little")
     if not inflate.eof and inflate.unconsumed_tail:
         raise BadPack("the archive unpacks to more than allowed")
-    if not inflate.eof or inflate.unused_data != trailer:
+    if not inflate.eof or inflate.unused_data != _trailer(plain):
         raise BadPack("the archive is cut short or goes on after its end")
     return plain
 

@@ -120,7 +120,9 @@ def _check_names(predicate: Mapping[str, Any]) -> None:
 
 
 def _check_nulls(predicate: Mapping[str, Any]) -> None:
-    if any(member is None for member in (*predicate.values(), *predicate["thread"].values())):
+    thread = predicate["thread"]
+    inside = thread.values() if isinstance(thread, dict) else ()
+    if any(member is None for member in (*predicate.values(), *inside)):
         raise BadStatement("what is absent is left out, never null")
 
 
