@@ -6,8 +6,8 @@ after our claim on `executing` was accepted, at most once, and an end is always 
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
@@ -18,7 +18,7 @@ import anyio
 from countersign.pep.answer import Answer, Denied
 from countersign.pep.client import AsyncPdp, Pdp
 from countersign.pep.conversation import Conversation, Custody, Report
-from countersign.pep.exchange import Steps
+from countersign.pep.exchange import Steps, Waiting
 from countersign.pep.question import BadQuestion, Question, fingerprint
 from countersign.policy.values import EMPTY
 
@@ -104,7 +104,9 @@ def passing(pdp: Pdp, passage: Passage) -> Iterator[Execution]:
 
 
 @asynccontextmanager
-async def apassing(pdp: AsyncPdp, passage: Passage, *, on_wait: Any = None) -> AsyncIterator[Execution]:
+async def apassing(
+    pdp: AsyncPdp, passage: Passage, *, on_wait: Callable[[Waiting], Awaitable[None]] | None = None
+) -> AsyncIterator[Execution]:
     """`passing` for coroutines. The last report is shielded: being cancelled is exactly what it has to tell."""
     execution = await pdp.perform(passage.enter(pdp.conversation), on_wait=on_wait)
     error: BaseException | None = None
@@ -151,10 +153,17 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
             return cast("Callable[P, R]", self._wrap_coroutine(function))
         return self._wrap(function)
 
-    def during(self, **arguments: Any) -> Any:
-        """A context manager for one call with these arguments: `with`, or `async with` if the client is async."""
-        passage = self._passage({name: plain(value, name) for name, value in arguments.items()})
-        return apassing(self.pdp, passage) if isinstance(self.pdp, AsyncPdp) else passing(self.pdp, passage)
+    def during(self, **arguments: Any) -> AbstractContextManager[Execution]:
+        """One call with these arguments as the body of a `with` statement."""
+        if not isinstance(self.pdp, Pdp):
+            raise TypeError("`with` needs Pdp; for AsyncPdp there is `async with guard(…).aduring(…)`")
+        return passing(self.pdp, self._passage_of(arguments))
+
+    def aduring(self, **arguments: Any) -> AbstractAsyncContextManager[Execution]:
+        """One call with these arguments as the body of an `async with` statement."""
+        if not isinstance(self.pdp, AsyncPdp):
+            raise TypeError("`async with` needs AsyncPdp; for Pdp there is `with guard(…).during(…)`")
+        return apassing(self.pdp, self._passage_of(arguments))
 
     def _wrap(self, function: Callable[P, R]) -> Callable[P, R]:
         pdp = self.pdp
@@ -206,6 +215,9 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
         bound = {name: value for name, value in call.arguments.items() if name not in self.ignore}
         chosen = bound if self.arguments is None else self.arguments(bound)
         return {name: plain(value, name) for name, value in chosen.items()}
+
+    def _passage_of(self, arguments: Arguments) -> Passage:
+        return self._passage({name: plain(value, name) for name, value in arguments.items()})
 
     def _check_unchanged(self, call: inspect.BoundArguments, asked: Arguments) -> None:
         """Objects that `arguments=` was given are not copies, and waiting for people takes time."""

@@ -22,6 +22,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.session import ServerSession
 from mcp.server.stdio import stdio_server
+from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter, ValidationError
 
@@ -127,7 +128,7 @@ class Behind:
                 return None
         raise Unreadable("its list of tools does not end")
 
-    async def call(self, name: str, arguments: Mapping[str, Any], progress: Any) -> types.CallToolResult:
+    async def call(self, name: str, arguments: Mapping[str, Any], progress: ProgressFnT) -> types.CallToolResult:
         """Call once. Raises MCPError where the server refuses, Unreadable where nobody knows what happened.
 
         The request carries the name and the judged arguments and nothing else of what the agent's client sent.

@@ -367,6 +367,10 @@ class TestDecoration:
             guard(pdp, tool="t", agent="a")(later)
         with pytest.raises(TypeError, match="Pdp"):
             guard(AsyncPdp("http://127.0.0.1:1", "k"), tool="t", agent="a")(now)
+        with pytest.raises(TypeError, match="aduring"):
+            guard(AsyncPdp("http://127.0.0.1:1", "k"), tool="t", agent="a").during()
+        with pytest.raises(TypeError, match="during"):
+            guard(pdp, tool="t", agent="a").aduring()
 
     def test_does_not_commit_what_has_not_run_yet(self, far: FarPdp, pdp: Pdp):
         far.rules["t"] = "allow"
@@ -482,7 +486,7 @@ class TestAsync:
 
     async def test_as_a_context_manager(self, far: FarPdp, apdp: AsyncPdp):
         far.rules["t"] = "allow"
-        async with guard(apdp, tool="t", agent="a").during(order="A-1") as execution:
+        async with guard(apdp, tool="t", agent="a").aduring(order="A-1") as execution:
             execution.status = Custody.FAILED
         assert far.custody() == [["reserved", "executing", "failed"]]
 
