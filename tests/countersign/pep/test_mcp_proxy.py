@@ -155,23 +155,21 @@ class TestBothGenerations:
 
 
 class TestFailsClosed:
-    @pytest.mark.parametrize(
-        "fault",
-        [
+    async def test_on_any_answer_that_is_no_decision(self, far: FarPdp, connect: Connect, calls: Path):
+        far.rules["shop.lookup_order"] = "allow"
+        faults: list[dict[str, Any]] = [
             {"status": 500},
             {"body": b"{"},
             {"change": lambda a: a | {"decision": "true"}},
             {"change": lambda a: {"decision": True, "context": {"evaluation_id": "eva_x"}}},
             {"change": lambda a: {"decision": True, "context": a["context"] | {"arguments_digest": "sha256:00"}}},
-        ],
-        ids=["500", "malformed", "string", "no-outcome", "digest"],
-    )
-    async def test_on_any_answer_that_is_no_decision(self, far: FarPdp, connect: Connect, calls: Path, fault):
-        far.rules["shop.lookup_order"] = "allow"
-        far.faults.append(Fault("/access/v1/evaluation", **fault))
+            {"delay": 6.0},
+        ]
         async with connect() as client:
-            result = await client.call_tool("lookup_order", {"order": "A-1001"})
-        assert (result.is_error, ran(calls)) == (True, [])
+            for fault in faults:
+                far.faults = [Fault("/access/v1/evaluation", **fault)]
+                assert (await client.call_tool("lookup_order", {"order": "A-1001"})).is_error, fault
+        assert ran(calls) == []
 
     async def test_abuse_148_when_the_claim_is_lost_to_another(self, far: FarPdp, connect: Connect, calls: Path):
         far.rules["shop.lookup_order"] = "allow"
@@ -195,12 +193,14 @@ class TestFailsClosed:
         assert "401" in text(result)
         assert ran(calls) == []
 
-    @pytest.mark.parametrize("amount", [2**53, "x\0y"], ids=["abuse_003", "abuse_008"])
-    async def test_on_arguments_that_cannot_be_bound(self, far: FarPdp, connect: Connect, calls: Path, amount):
+    async def test_abuse_003_and_008_on_arguments_that_cannot_be_bound(
+        self, far: FarPdp, connect: Connect, calls: Path
+    ):
         far.rules["shop.refund"] = "allow"
         async with connect() as client:
-            result = await client.call_tool("refund", {"order": "A", "amount": amount})
-        assert (result.is_error, ran(calls), far.questions()) == (True, [], [])
+            for amount in (2**53, "x\0y"):
+                assert (await client.call_tool("refund", {"order": "A", "amount": amount})).is_error
+        assert (ran(calls), far.questions()) == ([], [])
 
 
 class TestServersThatMisbehave:
