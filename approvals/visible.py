@@ -51,6 +51,7 @@ _LOOKALIKES = frozenset(
     "օոսհցԼՏՍՕ"  # Armenian
     "ᎠᎡᎢᎪᎫᎬᎳᎷᎻᏀᏃᏎᏔᏙᏚᏞᏟᏢᏦᏴ"  # Cherokee
 )
+_RESTRICTED = {"LATIN", "CJK"}  # UTS 39, highly restrictive: East Asian text has Latin words in it, unspaced
 _WRITTEN_TOGETHER = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "KATAKANA-HIRAGANA"})
 
 
@@ -113,7 +114,7 @@ def _mixed(text: str) -> set[tuple[int, Flag]]:
     for token in _TOKEN.finditer(text):
         scripts = {position: _script(text[position]) for position in range(*token.span())}
         named = {script for script in scripts.values() if script}
-        if len(named) > 1:
+        if len(named) > 1 and named != _RESTRICTED:
             found |= {
                 (position, Flag.MIXED_SCRIPT) for position, script in scripts.items() if script and script != "LATIN"
             }
@@ -125,7 +126,7 @@ def _mixed(text: str) -> set[tuple[int, Flag]]:
 
 def _script(character: str) -> str | None:
     """The script of a letter by its Unicode name; scripts that are written together count as one."""
-    if not character.isalpha() or _is_styled_ascii(character):
+    if not character.isalpha() or character in _BLANK or _is_styled_ascii(character):
         return None
     script = unicodedata.name(character, "UNNAMED").partition(" ")[0]
     return "CJK" if script in _WRITTEN_TOGETHER else script

@@ -57,9 +57,7 @@ def digested(world: World, made: Call) -> Call:
         "arguments_digest": arguments_digest, "intent": made.intent or "", "environment": dict(made.environment),
         "principal": made.principal.id if made.principal else "",
     }  # fmt: skip
-    return replace(
-        made, arguments_digest=arguments_digest, action=action, action_digest=digests.action_digest(action)
-    )
+    return replace(made, arguments_digest=arguments_digest, action=action, action_digest=digests.action_digest(action))
 
 
 def verdict(requirements: Sequence[Requirement] | None = None) -> Verdict:

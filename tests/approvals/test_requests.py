@@ -225,7 +225,7 @@ class TestExpireDue:
 class TestParties:
     def test_abuse_026_a_key_of_another_tenant_cannot_be_written_in(self, ours: World) -> None:
         request, other = opened(ours), world()
-        with pytest.raises(Exception, match="(?i)foreign key"), transaction.atomic():
+        with pytest.raises(Exception, match=r"(?i)foreign key"), transaction.atomic():
             RequestParty.objects.create(
                 tenant=ours.tenant, request=request, credential=other.credential(other.pep_key),
                 evaluation_id="eva_x", joined_at=clock.now(),
