@@ -1,0 +1,22 @@
+"""Who answers what: the machines' paths go straight to `enforcement`, all else to Django."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup(set_prefix=False)
+
+from django.core.handlers.asgi import ASGIHandler  # noqa: E402  the rooms' models need a Django that is set up
+
+from enforcement import api, asgi  # noqa: E402  see above
+
+_pages = ASGIHandler()
+
+
+async def application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+    """Django's own handler would cost the hot path ten times its price; the lifespan ends with the last commit."""
+    if scope["type"] == "lifespan" or scope["path"].startswith(api.PREFIXES):
+        await asgi.application(scope, receive, send)
+    else:
+        await _pages(scope, receive, send)  # type: ignore[arg-type]  # Django names the same shapes otherwise

@@ -1,0 +1,85 @@
+"""One request in, one response out: which path leads to which endpoint, and no error leaves untold."""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+
+from countersign import ids
+from enforcement import arap, authn, decide, discovery, http, outcomes, problems, tasks
+from enforcement.http import Request, Response
+from enforcement.problems import Kind, Problem
+
+log = logging.getLogger(__name__)
+
+OUTCOMES = "/access/v1/outcomes"
+PREFIXES = ("/access/v1/", discovery.PATH)
+"""What begins like this is a machine's, and comes to this room."""
+
+_request_id = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
+_JSON = "application/json"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+async def answer(request: Request) -> Response:
+    """Always a response; what nobody foresaw is logged and opaque."""
+    try:
+        response = await _route(request)
+    except Problem as problem:
+        response = problems.response(problem)
+    except Exception:
+        log.exception("an endpoint failed in a way nobody foresaw")
+        response = problems.response(Problem(Kind.INTERNAL, "The call is not decided; a PEP denies it."))
+    return response._replace(headers=(*response.headers, ("x-request-id", request_id(request))))
+
+
+def request_id(request: Request) -> str:
+    """The caller's own, if it can be echoed, else a new one."""
+    given = request.headers.get("x-request-id", "")
+    return given if _request_id(given) else ids.new("req")
+
+
+async def _route(request: Request) -> Response:
+    path = request.path
+    if path == discovery.EVALUATION:
+        return http.json_bytes(await decide.evaluation(_posted(request).headers, request.body))
+    if path == OUTCOMES:
+        return await outcomes.post(_posted(request), await authn.caller(request.headers))
+    if path == arap.PATH:
+        return await tasks.submit(_posted(request), await authn.caller(request.headers))
+    if path.startswith(arap.PATH + "/"):
+        return await _task(request, path[len(arap.PATH) + 1 :])
+    if path.startswith(discovery.PATH):
+        _only(request, "GET")
+        return discovery.document(path)
+    raise Problem(Kind.NOT_FOUND)
+
+
+async def _task(request: Request, rest: str) -> Response:
+    request_id, _, verb = rest.partition("/")
+    if verb == "":
+        _only(request, "GET")
+        return await tasks.get(request, await authn.caller(request.headers), request_id)
+    if verb == "cancel":
+        _only(request, "POST")
+        return await tasks.cancel(request, await authn.caller(request.headers), request_id)
+    raise Problem(Kind.NOT_FOUND)
+
+
+def _posted(request: Request) -> Request:
+    """A POST of JSON. Raises Problem: 405, 415."""
+    _only(request, "POST")
+    kind = request.headers.get("content-type", "")
+    if kind != _JSON and kind.split(";", 1)[0].strip().lower() != _JSON:
+        raise Problem(Kind.MEDIA_TYPE)
+    return request
+
+
+def _only(request: Request, method: str) -> None:
+    if request.method != method:
+        raise Problem(Kind.METHOD_NOT_ALLOWED, f"Use {method}.", headers=(("allow", method),))
+
+
+def too_large(limit: int) -> Problem:
+    """What both ways in answer to a body beyond the limit."""
+    return Problem(Kind.TOO_LARGE, f"A request has at most {limit} bytes.")

@@ -1,0 +1,108 @@
+"""The hot path's way in: a raw ASGI callable. A body over the limit is answered at once, then drained within bounds."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+
+from enforcement import api, commit, problems
+from enforcement.http import Request, Response
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+DRAIN_BYTES = 32 * 1024 * 1024
+DRAIN_SECONDS = 5.0
+
+
+class _TooLarge(Exception):
+    """The body is, or says it is, beyond the limit."""
+
+
+class _Gone(Exception):
+    """The client left before it had said all."""
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """One HTTP request, or the lifespan of the server."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    request = Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, b"")
+    try:
+        body = await _body(headers, receive)
+    except _TooLarge:
+        await _refuse(request, receive, send)
+        return
+    except _Gone:
+        return
+    await _send(await api.answer(request._replace(body=body)), send)
+
+
+async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
+    limit = settings.COUNTERSIGN.body_limit
+    if int(headers.get("content-length") or 0) > limit:
+        raise _TooLarge
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise _Gone
+    if not message.get("more_body") and len(body) <= limit:
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise _TooLarge
+        parts.append(message.get("body", b""))
+    if size > limit:
+        raise _TooLarge
+    return b"".join(parts)
+
+
+async def _refuse(request: Request, receive: Receive, send: Send) -> None:
+    """Tell the whole answer first, then read on for a while: a client that is still sending would else see a reset
+    connection instead of the 413. The answer ends only after that, or the server would stop reading for us.
+    """
+    response = problems.response(api.too_large(settings.COUNTERSIGN.body_limit))
+    headers = (*response.headers, ("x-request-id", api.request_id(request)), ("connection", "close"))
+    await _send(response._replace(headers=headers), send, more=True)
+    if "expect" not in request.headers:  # such a client waits to be told before it sends anything
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_drain(receive), DRAIN_SECONDS)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _drain(receive: Receive) -> None:
+    left = DRAIN_BYTES
+    while left > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return
+        left -= len(message.get("body", b""))
+
+
+async def _send(response: Response, send: Send, *, more: bool = False) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    headers.append((b"content-length", b"%d" % len(response.body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": more})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Nothing to start: the writer starts with the first call. At the end, what waits is committed."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await asyncio.to_thread(commit.stop)
+            await send({"type": "lifespan.shutdown.complete"})
+            return

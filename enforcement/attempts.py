@@ -1,0 +1,58 @@
+"""Answers once given, by credential and attempt: read before anything is decided, written with what was decided."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.backends.utils import CursorWrapper
+
+from enforcement.problems import Kind, Problem
+from evidence.bulk import Inserter
+
+_FIND = (
+    "SELECT credential_id, attempt, action_digest, answer FROM enforcement_attempt WHERE (credential_id, attempt) IN "
+)
+_NAMES = "(SELECT * FROM unnest(%s::bigint[], %s::text[]))"
+_ATTEMPTS = Inserter(
+    "enforcement_attempt",
+    credential_id="bigint",
+    attempt="text",
+    action_digest="text",
+    answer="bytea",
+    made_at="timestamptz",
+)
+
+Name = tuple[int, str]
+"""Credential and what it called the attempt."""
+
+
+class Given(NamedTuple):
+    """What was answered to which action."""
+
+    action_digest: str
+    answer: bytes
+
+    def again(self, action_digest: str) -> bytes:
+        """The same answer, byte for byte, to the same call. Raises Problem (409) for another call."""
+        if action_digest != self.action_digest:
+            raise Problem(Kind.ATTEMPT_REUSED, "An attempt names one call; give another call an attempt of its own.")
+        return self.answer
+
+
+def find(cursor: CursorWrapper, names: Sequence[Name]) -> Mapping[Name, Given]:
+    """Those of the attempts that have been answered."""
+    if not names:
+        return {}
+    if cursor.db.vendor == "postgresql":
+        cursor.execute(_FIND + _NAMES, [list(column) for column in zip(*names, strict=True)])
+    else:
+        values = ", ".join(["(%s, %s)"] * len(names))
+        cursor.execute(f"{_FIND}(VALUES {values})", [part for name in names for part in name])
+    return {(row[0], row[1]): Given(row[2], bytes(row[3])) for row in cursor.fetchall()}
+
+
+def keep(cursor: CursorWrapper, given: Iterable[tuple[Name, Given]], now: datetime) -> None:
+    """Write answers, sorted by name as every writer does. Raises IntegrityError if one has been given meanwhile."""
+    _ATTEMPTS.insert(
+        cursor, sorted((name[0], name[1], answer.action_digest, answer.answer, now) for name, answer in given)
+    )

@@ -1,0 +1,95 @@
+"""Headers in, the caller out: which credential speaks, and for whom it may."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from countersign.policy import globs
+from enforcement import memory, pool
+from enforcement.clock import clock
+from enforcement.memory import World
+from enforcement.problems import Kind, Problem, unavailable
+from registry import credentials
+from registry.credentials import Presented
+from registry.models import CredentialKind
+from registry.snapshot import KeyView
+
+_SCHEME = "bearer "
+_SPEAKERS = frozenset({CredentialKind.AGENT.value, CredentialKind.PEP.value})
+_reached: globs.Memo[bool] = globs.Memo(4096)
+
+
+class Caller(NamedTuple):
+    """A credential that proved itself, and the world of its tenant."""
+
+    key: KeyView
+    world: World
+
+
+async def caller(headers: Mapping[str, str]) -> Caller:
+    """Whoever the bearer token speaks for. Raises Problem: 401, or 503 where nobody can be vouched for.
+
+    No query while the key is known. A key that is not is looked up, so that a new one works at once.
+    """
+    presented = _presented(headers)
+    found = memory.known(presented.key_id)
+    if found is None:
+        try:
+            found = await pool.run(memory.learn, presented.key_id)
+        except memory.NoWorld as error:
+            raise unavailable("The policy of this tenant cannot be loaded; nothing is decided until it can.") from error
+    if found is None or not credentials.matches(presented, found[0]) or _expired(found[0], clock.now()):
+        raise _stranger()
+    return Caller(*found)
+
+
+def check_speaks(key: KeyView) -> None:
+    """Only agents' and PEPs' keys ask for decisions. Raises Problem (403)."""
+    if key.kind not in _SPEAKERS:
+        raise Problem(Kind.FORBIDDEN, f"A {key.kind} key asks for no decisions; use an agent's or a PEP's key.")
+
+
+def check_reach(key: KeyView, subject_type: str, subject_id: str) -> None:
+    """Raises Problem (403) if this credential does not speak for that subject."""
+    if not reaches(key, subject_type, subject_id):
+        raise Problem(Kind.FORBIDDEN, f"This credential does not speak for that {subject_type[:60]}.")
+
+
+def reaches(key: KeyView, subject_type: str, subject_id: str) -> bool:
+    """An agent's key speaks as its one agent, a PEP's key for what its globs name. No globs: nobody."""
+    if key.kind == CredentialKind.AGENT:
+        return subject_type == "agent" and key.agents == (subject_id,)
+    place = (key.agents, key.subjects, subject_type, subject_id)
+    known = _reached.get(place)
+    if known is None:
+        known = _matches(key, subject_type, subject_id)
+        _reached.put(place, known)
+    return known
+
+
+def _matches(key: KeyView, subject_type: str, subject_id: str) -> bool:
+    if subject_type == "agent":
+        own = globs.matches_any(key.agents, subject_id)
+        return own or globs.matches_any(_globs_of(key, subject_type), subject_id)
+    return any(globs.matcher(glob, dotted=False)(subject_id) for glob in _globs_of(key, subject_type))
+
+
+def _globs_of(key: KeyView, subject_type: str) -> list[str]:
+    typed = (subject.partition(":") for subject in key.subjects)
+    return [glob for kind, _, glob in typed if kind == subject_type]
+
+
+def _presented(headers: Mapping[str, str]) -> Presented:
+    given = headers.get("authorization", "")
+    presented = credentials.parse(given[len(_SCHEME) :].strip()) if given[: len(_SCHEME)].lower() == _SCHEME else None
+    if presented is None:
+        raise _stranger()
+    return presented
+
+
+def _expired(key: KeyView, now: datetime) -> bool:
+    return key.expires_at is not None and now >= key.expires_at
+
+
+def _stranger() -> Problem:
+    return Problem(Kind.UNAUTHENTICATED, "Send `Authorization: Bearer csk_…` with a live key.")

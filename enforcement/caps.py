@@ -1,0 +1,111 @@
+"""Counters of caps: claims in, which of them fit out, inside the caller's transaction.
+
+Rows are locked in sorted order and held until commit, so that a decision and its budget cannot disagree.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.backends.utils import CursorWrapper
+
+from countersign.policy.values import Reason
+from enforcement import budgets
+from enforcement.budgets import Claim, Demand, Place
+
+_LOCK = (
+    'SELECT tenant_id, key, used FROM enforcement_counter WHERE (tenant_id, key, "window") IN'
+    " (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]))"
+    ' ORDER BY tenant_id, key, "window" FOR UPDATE'
+)
+_MAKE = (
+    'INSERT INTO enforcement_counter (tenant_id, key, "window", used)'
+    " SELECT tenant_id, key, start, 0"
+    " FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]) AS new (tenant_id, key, start)"
+    ' ORDER BY tenant_id, key, start ON CONFLICT (tenant_id, key, "window") DO NOTHING'
+)
+_STORE = (
+    "UPDATE enforcement_counter AS counter SET used = new.used"
+    " FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::bigint[]) AS new (tenant_id, key, start, used)"
+    ' WHERE counter.tenant_id = new.tenant_id AND counter.key = new.key AND counter."window" = new.start'
+)
+_READ_SQLITE = 'SELECT tenant_id, key, used FROM enforcement_counter WHERE (tenant_id, key, "window") IN '
+_MAKE_SQLITE = 'INSERT INTO enforcement_counter (tenant_id, key, "window", used) VALUES '
+_GIVE_BACK = (
+    "UPDATE enforcement_counter SET used = CASE WHEN used > %s THEN used - %s ELSE 0 END"
+    ' WHERE tenant_id = %s AND key = %s AND "window" = %s'
+)
+
+
+def reserve(cursor: CursorWrapper, claims: Sequence[Claim], now: datetime) -> list[Demand | None]:
+    """Take what each claim asks, all or nothing, in order. Answers the demand each one fails on, or None."""
+    windows = {demand.place: demand.seconds for claim in claims for demand in claim.demands}
+    if not windows:
+        return [None] * len(claims)
+    seconds = int(now.timestamp())
+    rows = [(*place, _moment(budgets.window(windows[place], seconds))) for place in sorted(windows)]
+    before = _locked(cursor, rows)
+    used = dict(before)
+    refused = budgets.share_out(claims, used)
+    changed = [(*row, used[row[:2]]) for row in rows if used[row[:2]] != before[row[:2]]]
+    if changed:
+        _store(cursor, changed)
+    return refused
+
+
+def give_back(cursor: CursorWrapper, tenant_id: int, charged: Iterable[Mapping[str, str]]) -> None:
+    """Return the spend of a call that never ran. Rate and tokens are never given back."""
+    for key, window, amount in sorted(budgets.keys_of(charged, Reason.SPEND_CAP)):
+        start = cursor.db.ops.adapt_datetimefield_value(_moment(window))
+        cursor.execute(_GIVE_BACK, [amount, amount, tenant_id, key, start])
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _locked(cursor: CursorWrapper, rows: Sequence[tuple[int, str, datetime]]) -> dict[Place, int]:
+    """What each counter has used, its row locked; a counter that is not there yet is made."""
+    found = _read(cursor, rows)
+    missing = [row for row in rows if row[:2] not in found]
+    if missing:
+        _make(cursor, missing)
+        found = _read(cursor, rows)
+    return found
+
+
+def _read(cursor: CursorWrapper, rows: Sequence[tuple[int, str, datetime]]) -> dict[Place, int]:
+    if cursor.db.vendor == "postgresql":
+        cursor.execute(_LOCK, _columns(rows))
+    else:  # SQLite: the transaction is the only writer already
+        values = ", ".join(["(%s, %s, %s)"] * len(rows))
+        cursor.execute(f"{_READ_SQLITE}(VALUES {values})", _flat(cursor, rows))
+    return {(tenant_id, key): used for tenant_id, key, used in cursor.fetchall()}
+
+
+def _make(cursor: CursorWrapper, rows: Sequence[tuple[int, str, datetime]]) -> None:
+    if cursor.db.vendor == "postgresql":
+        cursor.execute(_MAKE, _columns(rows))
+        return
+    values = ", ".join(["(%s, %s, %s, 0)"] * len(rows))
+    cursor.execute(f"{_MAKE_SQLITE}{values}", _flat(cursor, rows))
+
+
+def _store(cursor: CursorWrapper, rows: Sequence[tuple[int, str, datetime, int]]) -> None:
+    if cursor.db.vendor == "postgresql":
+        cursor.execute(_STORE, _columns(rows))
+        return
+    for tenant_id, key, start, used in rows:
+        cursor.execute(
+            'UPDATE enforcement_counter SET used = %s WHERE tenant_id = %s AND key = %s AND "window" = %s',
+            [used, tenant_id, key, cursor.db.ops.adapt_datetimefield_value(start)],
+        )
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _flat(cursor: CursorWrapper, rows: Sequence[tuple[int, str, datetime]]) -> list[Any]:
+    adapt = cursor.db.ops.adapt_datetimefield_value
+    return [value for tenant_id, key, start in rows for value in (tenant_id, key, adapt(start))]

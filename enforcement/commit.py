@@ -1,0 +1,206 @@
+"""Judged calls in, durable answers out: one group-commit writer thread per process.
+
+While one COMMIT runs, the calls that arrive gather; the next transaction takes them all: one look at the epochs and
+the clock, the counters locked in sorted order, one INSERT of records. An answer leaves only after its COMMIT. What
+was judged under an older epoch goes back to be judged again, for nothing is compiled inside a transaction. Whatever
+fails, fails closed: no COMMIT, no answer but 503.
+"""
+
+import asyncio
+import logging
+import os
+import queue
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+from enforcement import group
+from enforcement.batch import Judged
+from enforcement.group import Outcome, Ticket
+from enforcement.problems import Kind, Problem, unavailable
+
+log = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 256  # calls in one transaction
+CAPACITY = 4096  # calls that wait, of all tenants
+SHARE = 2048  # calls that wait, of one tenant
+DEADLINE = 2.0  # seconds from asking to answering; later the caller is told 503, whatever the database does
+_LOOK = 0.1  # seconds between two looks at the deadlines
+
+
+@dataclass(slots=True)
+class Waiting:
+    """How many calls wait, in all and of each tenant. Touched by event loops and by the writer."""
+
+    capacity: int
+    share: int
+    total: int = 0
+    of: dict[int, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def enter(self, tenant_id: int) -> None:
+        """Raises Problem: 503 when everybody's room is taken, 429 when this tenant's is."""
+        with self.lock:
+            mine = self.of.get(tenant_id, 0)
+            if self.total >= self.capacity:
+                raise unavailable("Too many calls wait to be recorded.")
+            if mine >= self.share:
+                raise Problem(Kind.TOO_MANY, "Too many calls of this tenant wait.", retry_after=1)
+            self.total += 1
+            self.of[tenant_id] = mine + 1
+
+    def leave(self, tickets: Iterable[Ticket]) -> None:
+        with self.lock:
+            for ticket in tickets:
+                tenant_id = ticket.judged.world.tenant_id
+                self.total -= 1
+                self.of[tenant_id] -= 1
+                if not self.of[tenant_id]:
+                    del self.of[tenant_id]
+
+
+class Writer:
+    """The thread that commits, and a second one that watches deadlines while the first hangs in the database."""
+
+    def __init__(self, *, capacity: int = CAPACITY, share: int = SHARE) -> None:
+        self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._waiting = Waiting(capacity, share)
+        self._watched: deque[Ticket] = deque()
+        self._stopped = threading.Event()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._write, name="group-commit", daemon=True),
+            threading.Thread(target=self._watch, name="deadlines", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, judged: Judged) -> "asyncio.Future[bytes]":
+        """The answer, once it is durable. Raises Problem at once if there is no room; the future: Problem or Stale."""
+        if self._closing:
+            raise unavailable("The service is shutting down.")
+        self._waiting.enter(judged.world.tenant_id)
+        loop = asyncio.get_running_loop()
+        ticket = Ticket(judged, loop, loop.create_future(), time.monotonic() + DEADLINE)
+        self._watched.append(ticket)
+        self._inbox.put(ticket)
+        return ticket.future
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Commit what has been submitted, then end."""
+        self._closing = True
+        self._inbox.put(None)
+        self._threads[0].join(timeout)
+        self._stopped.set()
+        self._threads[1].join(1.0)
+
+    # --- the writing thread
+
+    def _write(self) -> None:
+        waiting: OrderedDict[int, deque[Ticket]] = OrderedDict()
+        open_ = True
+        while open_ or waiting:
+            open_ = self._gather(waiting) and open_
+            tickets = _fair_share(waiting)
+            if not tickets:
+                continue
+            try:
+                outcomes = group.commit(tickets)
+            except Exception:
+                log.exception("the group commit failed in a way nobody foresaw")
+                outcomes = [unavailable()] * len(tickets)
+            self._waiting.leave(tickets)
+            release(tickets, outcomes)
+        connection.close()
+
+    def _gather(self, waiting: "OrderedDict[int, deque[Ticket]]") -> bool:
+        """Take in all that has come; wait only if nothing is left to do. False once told to stop."""
+        try:
+            ticket = self._inbox.get(block=not waiting)
+            while ticket is not None:
+                waiting.setdefault(ticket.judged.world.tenant_id, deque()).append(ticket)
+                ticket = self._inbox.get_nowait()
+        except queue.Empty:
+            return True
+        return False
+
+    # --- the watching thread
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(_LOOK):
+            now = time.monotonic()
+            late = []
+            while self._watched and (self._watched[0].deadline <= now or self._watched[0].future.done()):
+                ticket = self._watched.popleft()
+                if not ticket.future.done():
+                    late.append(ticket)
+            release(late, [unavailable("The record could not be written in time.")] * len(late))
+
+
+def _fair_share(waiting: "OrderedDict[int, deque[Ticket]]") -> list[Ticket]:
+    """Up to a batch, one of each tenant in turn, so that a noisy tenant delays its own calls only."""
+    if len(waiting) == 1:
+        ((tenant_id, line),) = waiting.items()
+        taken = [line.popleft() for _ in range(min(len(line), MOST_AT_ONCE))]
+        if not line:
+            del waiting[tenant_id]
+        return taken
+    taken = []
+    while waiting and len(taken) < MOST_AT_ONCE:
+        tenant_id, line = waiting.popitem(last=False)
+        taken.append(line.popleft())
+        if line:
+            waiting[tenant_id] = line  # to the end of the round
+    return taken
+
+
+def release(tickets: Sequence[Ticket], outcomes: Sequence[Outcome]) -> None:
+    """Wake those who wait, with one call into each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bytes], Outcome]]] = {}
+    for ticket, outcome in zip(tickets, outcomes, strict=True):
+        by_loop.setdefault(ticket.loop, []).append((ticket.future, outcome))
+    for loop, ended in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, ended)
+        except RuntimeError:  # that loop is closed: nobody waits there any more
+            log.debug("an event loop ended before its answers")
+
+
+def _settle(ended: Iterable[tuple["asyncio.Future[bytes]", Outcome]]) -> None:
+    for future, outcome in ended:
+        if future.done():
+            continue
+        if isinstance(outcome, bytes):
+            future.set_result(outcome)
+        else:
+            future.set_exception(outcome)
+
+
+# --- the one writer of this process
+
+_writer: Writer | None = None
+_made_in = 0
+_making = threading.Lock()
+
+
+def writer() -> Writer:
+    """Started with the first call; again in a process that was forked off later, where threads do not follow."""
+    global _writer, _made_in
+    if _writer is None or _made_in != os.getpid():
+        with _making:
+            if _writer is None or _made_in != os.getpid():
+                _writer, _made_in = Writer(), os.getpid()
+    return _writer
+
+
+def stop() -> None:
+    """Commit what waits and end the thread; the next call starts another."""
+    global _writer
+    with _making:
+        ending, _writer = _writer, None
+    if ending is not None and _made_in == os.getpid():
+        ending.stop()

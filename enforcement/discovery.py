@@ -1,0 +1,32 @@
+"""`GET /.well-known/authzen-configuration[/TENANT]`: where the endpoints are and what they are capable of."""
+
+import re
+
+from django.conf import settings
+
+from enforcement import arap, http
+from enforcement.http import Response
+from enforcement.problems import Kind, Problem
+
+PATH = "/.well-known/authzen-configuration"
+EVALUATION = "/access/v1/evaluation"
+ACCESS_REQUEST = "urn:openid:authzen:capability:access-request"
+_tenant = re.compile(r"[-a-zA-Z0-9_]{1,63}").fullmatch
+
+
+def document(path: str) -> Response:
+    """The metadata of the whole service or of one tenant. Says nothing about which tenants there are: the endpoints
+    are the same for all, and the credential names the tenant.
+    """
+    tenant = path[len(PATH) :].lstrip("/")
+    if path != PATH and (path[len(PATH)] != "/" or not _tenant(tenant)):
+        raise Problem(Kind.NOT_FOUND)
+    base_url = settings.COUNTERSIGN.base_url
+    return http.json(
+        {
+            "policy_decision_point": f"{base_url}/{tenant}" if tenant else base_url,
+            "access_evaluation_endpoint": base_url + EVALUATION,
+            "access_request_endpoint": arap.endpoint(base_url),
+            "capabilities": [ACCESS_REQUEST],
+        }
+    )

@@ -1,0 +1,203 @@
+"""A group of judged calls in, one transaction, what became of each out. One bad call takes no neighbour down."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from enforcement import attempts, batch, caps
+from enforcement.attempts import Given, Name
+from enforcement.batch import Judged
+from enforcement.clock import TOLERANCE, clock
+from enforcement.problems import Problem, unavailable
+from evidence import journal, kept, keys
+from evidence.keys import Purpose
+
+log = logging.getLogger(__name__)
+
+LOCK_TIMEOUT = "1s"
+
+_NOW = (
+    "SELECT id, epoch, clock_timestamp(), set_config('lock_timeout', %s, true)"
+    " FROM registry_tenant WHERE id = ANY(%s::bigint[])"
+)
+_NOW_SQLITE = "SELECT id, epoch, strftime('%%Y-%%m-%%dT%%H:%%M:%%f', 'now') FROM registry_tenant WHERE id IN "
+_GONE = (InterfaceError, OperationalError)
+_STATES_OF_ONE = frozenset({"55P03", "40P01", "40001"})  # lock not available, deadlock, serialization failure
+
+
+class Stale(Exception):
+    """The call was judged in a world that is no more, or by a clock that is wrong: judge it again."""
+
+    def __init__(self, tenant: str, epoch: int) -> None:
+        super().__init__(f"tenant {tenant} is at epoch {epoch}")
+        self.tenant = tenant
+        self.epoch = epoch
+
+
+Outcome = bytes | Exception
+"""What becomes of a ticket: the answer, or Problem, or Stale."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One call on its way, and who waits for it."""
+
+    judged: Judged
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[bytes]"
+    deadline: float
+
+    @property
+    def given_up(self) -> bool:
+        """Nobody waits any more, or not for long enough: it must not be recorded."""
+        return self.future.done() or time.monotonic() >= self.deadline
+
+
+def commit(tickets: Sequence[Ticket]) -> list[Outcome]:
+    """What becomes of each, in order. One bad call costs its neighbours a second try, not their answers."""
+    live = [ticket for ticket in tickets if not ticket.given_up]
+    outcomes = {id(ticket): unavailable() for ticket in tickets} | _outcomes(live)
+    return [outcomes[id(ticket)] for ticket in tickets]
+
+
+def _outcomes(tickets: Sequence[Ticket]) -> dict[int, Outcome]:
+    if not tickets:
+        return {}
+    try:
+        return _together(tickets)
+    except _GONE as error:
+        if not _of_one(error):
+            connection.close()  # whether that COMMIT held nobody knows; an attempt asks again and finds out
+            log.warning("the database is not there: %s", type(error).__name__)
+            return {id(ticket): unavailable("The evidence store does not answer.") for ticket in tickets}
+        failed: Exception = error
+    except (DataError, IntegrityError, ValueError) as error:
+        failed = error
+    if len(tickets) == 1:
+        log.error("a call could not be recorded: %s", type(failed).__name__)
+        return {id(tickets[0]): unavailable("This call could not be recorded.")}
+    return _apart(tickets)
+
+
+def _apart(tickets: Sequence[Ticket]) -> dict[int, Outcome]:
+    """A second try: those that need no counter together if that is news, else each alone for as long as it has time."""
+    free = [ticket for ticket in tickets if not ticket.judged.claim.demands]
+    groups = [[ticket] for ticket in tickets]
+    if 0 < len(free) < len(tickets):
+        groups = [free, *([ticket] for ticket in tickets if ticket.judged.claim.demands)]
+    outcomes: dict[int, Outcome] = {}
+    for group in groups:
+        outcomes |= _outcomes([ticket for ticket in group if not ticket.given_up])
+    return {id(ticket): unavailable() for ticket in tickets} | outcomes
+
+
+def _of_one(error: Exception) -> bool:
+    """Whether the database is well and only something in this batch was not."""
+    return getattr(error.__cause__, "sqlstate", None) in _STATES_OF_ONE
+
+
+def _together(tickets: Sequence[Ticket]) -> dict[int, Outcome]:
+    """One transaction for all. Raises what the database raises; then nothing is written."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        now, epochs = read_now(cursor, {ticket.judged.world.tenant_id for ticket in tickets})
+        clock.told(now)
+        outcomes: dict[int, Outcome] = {}
+        fresh = [ticket for ticket in tickets if not _stale(ticket, now, epochs, outcomes)]
+        given = attempts.find(cursor, [name for ticket in fresh if (name := _name(ticket))])
+        leaders, followers = _first_of_each(fresh, given, outcomes)
+        judged = [ticket.judged for ticket in leaders]
+        refused = caps.reserve(cursor, [one.claim for one in judged], now)
+        built = batch.build(judged, refused, now=now, signer=keys.signer(Purpose.PDP))
+        _write(cursor, judged, built, now)
+    for ticket, one in zip(leaders, built, strict=True):
+        outcomes[id(ticket)] = one.answer
+    for ticket, leader in followers:
+        outcomes[id(ticket)] = _again(ticket, Given(leader.judged.asked.call.action_digest, outcomes[id(leader)]))  # type: ignore[arg-type]  # a leader has been answered
+    return outcomes
+
+
+def read_now(
+    cursor: CursorWrapper, tenant_ids: Iterable[int], *, lock_timeout: str = LOCK_TIMEOUT
+) -> tuple[datetime, Mapping[int, int]]:
+    """The database's time and the epoch of each tenant; on PostgreSQL also sets how long a lock is waited for."""
+    ids = sorted(tenant_ids)
+    if cursor.db.vendor == "postgresql":
+        cursor.execute(_NOW, [lock_timeout, ids])
+        rows = cursor.fetchall()
+        return rows[0][2], {row[0]: row[1] for row in rows}
+    cursor.execute(f"{_NOW_SQLITE}({', '.join(['%s'] * len(ids))})", ids)
+    rows = cursor.fetchall()
+    return datetime.fromisoformat(rows[0][2]).replace(tzinfo=UTC), {row[0]: row[1] for row in rows}
+
+
+def _stale(ticket: Ticket, now: datetime, epochs: Mapping[int, int], outcomes: dict[int, Outcome]) -> bool:
+    """Whether it goes back, because of a change committed since or a clock that was wrong."""
+    judged = ticket.judged
+    epoch = epochs[judged.world.tenant_id]
+    if epoch == judged.world.epoch and abs(now - judged.at) <= TOLERANCE:
+        return False
+    outcomes[id(ticket)] = Stale(judged.world.tenant, epoch)
+    return True
+
+
+def _name(ticket: Ticket) -> Name | None:
+    attempt = ticket.judged.asked.attempt
+    return None if attempt is None else (ticket.judged.key.id, attempt)
+
+
+def _again(ticket: Ticket, given: Given) -> Outcome:
+    try:
+        return given.again(ticket.judged.asked.call.action_digest)
+    except Problem as problem:
+        return problem
+
+
+def _first_of_each(
+    tickets: Sequence[Ticket], given: Mapping[Name, Given], outcomes: dict[int, Outcome]
+) -> tuple[list[Ticket], list[tuple[Ticket, Ticket]]]:
+    """Those to be decided, and those who repeat one of them. Attempts answered before are answered from that."""
+    leaders: list[Ticket] = []
+    followers: list[tuple[Ticket, Ticket]] = []
+    leading: dict[Name, Ticket] = {}
+    for ticket in tickets:
+        name = _name(ticket)
+        if name is not None and name in given:
+            outcomes[id(ticket)] = _again(ticket, given[name])
+        elif name is not None and name in leading:
+            followers.append((ticket, leading[name]))
+        else:
+            leaders.append(ticket)
+            if name is not None:
+                leading[name] = ticket
+    return leaders, followers
+
+
+def _write(cursor: CursorWrapper, judged: Sequence[Judged], built: Sequence[batch.Built], now: datetime) -> None:
+    journal.insert_many(cursor, [one.entry for one in built])
+    attempts.keep(
+        cursor,
+        [
+            ((one.key.id, one.asked.attempt), Given(one.asked.call.action_digest, made.answer))
+            for one, made in zip(judged, built, strict=True)
+            if one.asked.attempt is not None
+        ],
+        now,
+    )
+    rows = [_kept(one, now) for one in judged if one.world.snapshot.keep_arguments]
+    if rows:
+        kept.keep_many(rows)
+
+
+def _kept(one: Judged, now: datetime) -> Any:
+    asked = one.asked
+    return kept.row(
+        one.world.tenant, commitment=asked.commitment, action=asked.call.action, arguments=asked.call.arguments,
+        salt=asked.salt, now=now,
+    )  # fmt: skip

@@ -1,0 +1,39 @@
+"""One shape of request and response for both ways in: the raw ASGI callable and the Django view."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from countersign.proof import canonical
+
+JSON = ("content-type", "application/json")
+
+
+class Request(NamedTuple):
+    """What a machine sent. Header names are lower case. A tuple, because thousands are made a second."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Response(NamedTuple):
+    """What it is answered."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+_JSON_HEADERS = (JSON, ("cache-control", "no-store"))
+
+
+def json_bytes(body: bytes) -> Response:
+    """200 with JSON that is bytes already."""
+    return Response(200, _JSON_HEADERS, body)
+
+
+def json(value: Mapping[str, Any], *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """A JSON document; nobody may keep it, for the next one may say otherwise."""
+    return Response(status, (*_JSON_HEADERS, *headers), canonical.dumps(value))

@@ -1,0 +1,97 @@
+"""Key id in, the world of its tenant out: what this process judges with, reachable without a query or a lock.
+
+Staleness is harmless here. The transaction that records a decision compares epochs, and what was judged in an older
+world is judged again before its answer leaves.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from countersign.policy.bundle import Bundle
+from registry import releases, snapshot
+from registry.snapshot import KeyView, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A snapshot, and what every answer under it repeats."""
+
+    snapshot: Snapshot
+    tenant: str
+    tenant_id: int
+    epoch: int
+    bundle: Bundle
+    policy: Mapping[str, Any]
+    registry: Mapping[str, Any]
+
+
+class NoWorld(Exception):
+    """A tenant whose policy or registry cannot be vouched for is served nothing."""
+
+
+_worlds: dict[str, World] = {}
+_tenants: dict[str, str] = {}  # key id → tenant; only ever says where to look
+
+
+def known(key_id: str) -> tuple[KeyView, World] | None:
+    """From memory alone. None: ask `learn`, which may take a query."""
+    world = _worlds.get(_tenants.get(key_id, ""))
+    if world is None:
+        return None
+    view = world.snapshot.keys.get(key_id)
+    return None if view is None else (view, world)
+
+
+def learn(key_id: str) -> tuple[KeyView, World] | None:
+    """Look a key up. None if there is no such live key. Blocking. Raises NoWorld."""
+    try:
+        tenant = snapshot.tenant_of(key_id)
+        if tenant is None:
+            return None
+        world = _remember(snapshot.current(tenant))
+    except (snapshot.UnknownTenant, releases.ReleaseRefused) as error:
+        raise NoWorld(str(error)) from error
+    view = world.snapshot.keys.get(key_id)
+    if view is None:
+        return None
+    _tenants[key_id] = tenant
+    return view, world
+
+
+def renew(tenant: str, epoch: int) -> World:
+    """The world at `epoch` or later. Blocking. Raises NoWorld."""
+    world = _worlds.get(tenant)
+    if world is not None and world.epoch >= epoch:
+        return world
+    try:
+        return _remember(snapshot.at_least(tenant, epoch))
+    except (snapshot.UnknownTenant, releases.ReleaseRefused) as error:
+        _worlds.pop(tenant, None)
+        raise NoWorld(str(error)) from error
+
+
+def forget() -> None:
+    """Drop everything; the next question looks it up again."""
+    _worlds.clear()
+    _tenants.clear()
+
+
+def _remember(found: Snapshot) -> World:
+    world = _worlds.get(found.tenant)
+    if world is None or world.snapshot is not found:
+        world = _worlds[found.tenant] = build(found)
+    return world
+
+
+def build(found: Snapshot) -> World:
+    """The world of one snapshot. Pure."""
+    return World(
+        snapshot=found,
+        tenant=found.tenant,
+        tenant_id=found.tenant_id,
+        epoch=found.epoch,
+        bundle=found.bundle,
+        policy={"revision": found.release_revision, "digest": found.release_digest},
+        registry={"revision": found.registry_revision},
+    )

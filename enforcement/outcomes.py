@@ -1,0 +1,75 @@
+"""`POST /access/v1/outcomes`: bytes in, a report checked; where the execution stands now out."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from countersign.proof import canonical, digests
+from enforcement import executions, http, moments, parse, pool
+from enforcement.authn import Caller
+from enforcement.executions import Report
+from enforcement.http import Request, Response
+from enforcement.models import Custody
+from enforcement.problems import Kind, Problem
+
+_SAYABLE = {
+    status.value: status for status in (Custody.EXECUTING, Custody.COMMITTED, Custody.FAILED, Custody.INDETERMINATE)
+}
+_TIMES = ("started_at", "finished_at")
+MAX_KEY = 200
+
+
+async def post(request: Request, caller: Caller) -> Response:
+    """Raises Problem."""
+    report = _report(parse.document(request.body), request.headers.get("idempotency-key", ""))
+    status = await pool.run(_in_transaction, report, caller)
+    return http.json({"evaluation_id": report.evaluation_id, "status": status.value})
+
+
+def _in_transaction(report: Report, caller: Caller) -> Custody:
+    return moments.of(
+        caller.world, lambda moment: executions.report(report, key=caller.key, world=caller.world, moment=moment)
+    )
+
+
+def _report(document: Mapping[str, Any], key: str) -> Report:
+    """The record carries times and digests; what was changed may hold anything, so only its digest is for ever."""
+    evaluation_id, status = document.get("evaluation_id"), document.get("status")
+    if not isinstance(evaluation_id, str) or not evaluation_id:
+        raise Problem(Kind.MALFORMED, "`evaluation_id` must be a string.")
+    if not isinstance(status, str) or status not in _SAYABLE:
+        raise Problem(Kind.MALFORMED, f"`status` must be one of {', '.join(_SAYABLE)}.")
+    if len(key) > MAX_KEY:
+        raise Problem(Kind.UNREPRESENTABLE, f"`Idempotency-Key` must have at most {MAX_KEY} characters.")
+    told = {name: document[name] for name in (*_TIMES, "result_digest", "changes", "usage") if name in document}
+    member: dict[str, Any] = {"status": status, **{name: _time(told[name], name) for name in _TIMES if name in told}}
+    if "result_digest" in told:
+        member["result_digest"] = _digest(told["result_digest"])
+    if "changes" in told:
+        member["changes_digest"] = _changes(told["changes"])
+    if "usage" in told and not isinstance(told["usage"], dict):
+        raise Problem(Kind.MALFORMED, "`usage` must be an object.")
+    return Report(evaluation_id, _SAYABLE[status], member, told, key)
+
+
+def _time(value: Any, name: str) -> str:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise Problem(Kind.MALFORMED, f"`{name}` must be an RFC 3339 time.") from error
+    if moment.tzinfo is None:
+        raise Problem(Kind.MALFORMED, f"`{name}` must name its offset from UTC.")
+    return str(value)
+
+
+def _digest(value: Any) -> str:
+    try:
+        return digests.check(value)
+    except digests.NotADigest as error:
+        raise Problem(Kind.MALFORMED, "`result_digest` must be sha256: and 64 hexadecimal digits.") from error
+
+
+def _changes(value: Any) -> str:
+    if not isinstance(value, list):
+        raise Problem(Kind.MALFORMED, "`changes` must be an array.")
+    return digests.sha256(canonical.dumps(value))

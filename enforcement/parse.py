@@ -1,0 +1,223 @@
+"""Bytes in, one question out: types checked, arguments and action digested, the salt drawn. Strict, or a Problem."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from countersign.policy.values import EMPTY, Call, Principal
+from countersign.proof import canonical, digests
+from enforcement.memory import World
+from enforcement.problems import Kind, Problem
+
+MAX_ID = 300  # code points; what the rows that name them hold
+MAX_NAME = 200
+MAX_JUSTIFICATION = 4000
+
+_TOOL = "tool"
+
+
+@dataclass(slots=True)
+class Asked:
+    """One evaluation as it was asked. `commitment` is all that records will say of the action; the salt opens it."""
+
+    call: Call
+    salt: bytes
+    commitment: str
+    body: bytes
+    attempt: str | None = None
+    approval: str | None = None
+    open_request: bool = False
+    justification: str = ""
+
+
+def document(body: bytes) -> dict[str, Any]:
+    """A JSON object, or Problem: 400 for what is no JSON, 422 for what cannot be kept exactly."""
+    try:
+        return canonical.loads_object(body)
+    except canonical.Malformed as error:
+        raise Problem(Kind.MALFORMED, str(error)) from error
+    except canonical.NotCanonical as error:
+        raise Problem(Kind.UNREPRESENTABLE, str(error)) from error
+
+
+def evaluation(body: bytes, world: World) -> Asked:
+    """The question in an AuthZEN evaluation request (CONTRACT §4). Raises Problem. Unknown members are ignored."""
+    return question(document(body), body, world)
+
+
+def question(members: Mapping[str, Any], body: bytes, world: World) -> Asked:
+    """As `evaluation`, of a document that is parsed already."""
+    subject, resource = _entity(members, "subject"), _entity(members, "resource")
+    action = _required(members, "action")
+    name = _text(action, "name", "action.name", limit=MAX_NAME)
+    if name is None:
+        raise _missing("action.name")
+    call = _call(members, subject, resource, name, world)
+    context = call.context
+    salt = os.urandom(digests.SALT_BYTES)
+    approval = context.get("approval")
+    return Asked(
+        call,
+        salt,
+        digests.commitment(salt, call.action_digest),
+        body,
+        _text(context, "attempt", "context.attempt", limit=MAX_NAME),
+        None if approval is None and "approval" not in context else _approval(approval),
+        _flag(context, "open_request"),
+        _text(context, "justification", "context.justification", limit=MAX_JUSTIFICATION, empty=True) or "",
+    )
+
+
+def _call(
+    members: Mapping[str, Any], subject: Mapping[str, Any], resource: Mapping[str, Any], name: str, world: World
+) -> Call:
+    """Arguments are always an object: a call without any has the empty one."""
+    context = _mapping(members, "context", "context")
+    call = Call(
+        subject["type"],
+        subject["id"],
+        name,
+        resource["type"],
+        resource["id"],
+        _mapping(context, "arguments", "context.arguments"),
+        "",
+        EMPTY,
+        "",
+        _text(context, "intent", "context.intent", limit=MAX_NAME),
+        _principal(context),
+        _text(context, "session", "context.session", limit=MAX_NAME),
+        _text(context, "transaction", "context.transaction", limit=MAX_NAME),
+        _mapping(context, "environment", "context.environment"),
+        _usage(context),
+        _mapping(subject, "properties", "subject.properties"),
+        _mapping(members["action"], "properties", "action.properties"),
+        _mapping(resource, "properties", "resource.properties"),
+        context,
+    )
+    try:
+        call.arguments_digest = digests.arguments_digest(call.arguments)
+        call.action = closed(call, world)
+        call.action_digest = digests.action_digest(call.action)
+    except canonical.NotCanonical as error:
+        raise Problem(Kind.UNREPRESENTABLE, str(error)) from error
+    return call
+
+
+def closed(call: Call, world: World) -> dict[str, Any]:
+    """The closed action object: all that an approval binds. What is absent is left out, which is not null."""
+    subject: dict[str, Any] = {"type": call.subject_type, "id": call.subject_id}
+    action: dict[str, Any] = {"name": call.action_name}
+    resource: dict[str, Any] = {"type": call.resource_type, "id": call.resource_id}
+    for entity, properties in (
+        (subject, call.subject_properties),
+        (action, call.action_properties),
+        (resource, call.resource_properties),
+    ):
+        if properties:
+            entity["properties"] = properties
+    bound: dict[str, Any] = {
+        "tenant": world.tenant,
+        "subject": subject,
+        "action": action,
+        "resource": resource,
+        "arguments_digest": call.arguments_digest,
+    }
+    if call.resource_type == _TOOL:
+        _bind_tool(bound, call, world)
+    if call.principal is not None:
+        bound["principal"] = {"type": call.principal.type, "id": call.principal.id}
+    if call.intent is not None:
+        bound["intent"] = call.intent
+    if call.environment:
+        bound["environment"] = call.environment
+    if call.transaction is not None:
+        bound["transaction"] = call.transaction
+    return bound
+
+
+def _bind_tool(bound: dict[str, Any], call: Call, world: World) -> None:
+    """The schema that is registered, and the descriptor as the PEP saw it: a tool that changed is another action."""
+    tool = world.bundle.tools.get(call.resource_id)
+    if tool is not None and tool.schema_digest is not None:
+        bound["schema_digest"] = tool.schema_digest
+    observed = call.resource_properties.get("descriptor_digest")
+    if type(observed) is str:
+        bound["descriptor_digest"] = observed
+
+
+# --- members
+
+
+def _entity(members: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    entity = _required(members, name)
+    if _text(entity, "type", f"{name}.type", limit=MAX_NAME) is None:
+        raise _missing(f"{name}.type")
+    if _text(entity, "id", f"{name}.id", limit=MAX_ID) is None:
+        raise _missing(f"{name}.id")
+    return entity
+
+
+def _required(members: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    if name not in members:
+        raise _missing(name)
+    return _mapping(members, name, name)
+
+
+def _mapping(members: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any]:
+    """An object; absent is the empty one. null is no object: absent is not null."""
+    value = members.get(name, EMPTY)
+    if not isinstance(value, dict):
+        raise Problem(Kind.MALFORMED, f"`{path}` must be an object.")
+    return value
+
+
+def _text(members: Mapping[str, Any], name: str, path: str, *, limit: int, empty: bool = False) -> str | None:
+    """A string or, if absent, None."""
+    value = members.get(name)
+    if value is None and name not in members:
+        return None
+    if type(value) is not str:
+        raise Problem(Kind.MALFORMED, f"`{path}` must be a string.")
+    if not value and not empty:
+        raise Problem(Kind.MALFORMED, f"`{path}` must not be empty.")
+    if len(value) > limit:
+        raise Problem(Kind.UNREPRESENTABLE, f"`{path}` must have at most {limit} characters.")
+    return value
+
+
+def _flag(members: Mapping[str, Any], name: str) -> bool:
+    value = members.get(name, False)
+    if type(value) is not bool:
+        raise Problem(Kind.MALFORMED, f"`context.{name}` must be true or false.")
+    return value
+
+
+def _principal(context: Mapping[str, Any]) -> Principal | None:
+    """Named, not proven: nothing the caller says makes a principal verified."""
+    if "principal" not in context:
+        return None
+    principal = _entity(context, "principal")
+    return Principal(principal["type"], principal["id"])
+
+
+def _approval(value: Any) -> str:
+    """The id in `context.approval`; the rest of that object is ours and is looked up, never believed."""
+    if not isinstance(value, dict):
+        raise Problem(Kind.MALFORMED, "`context.approval` must be an object.")
+    identifier = _text(value, "id", "context.approval.id", limit=MAX_NAME)
+    if identifier is None:
+        raise _missing("context.approval.id")
+    return identifier
+
+
+def _usage(context: Mapping[str, Any]) -> Mapping[str, Any]:
+    usage = _mapping(context, "usage", "context.usage")
+    tokens = usage.get("tokens", 0)
+    if type(tokens) is not int or tokens < 0:
+        raise Problem(Kind.MALFORMED, "`context.usage.tokens` must be a whole number that is not negative.")
+    return usage
+
+
+def _missing(path: str) -> Problem:
+    return Problem(Kind.MALFORMED, f"`{path}` is missing.")

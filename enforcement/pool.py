@@ -1,0 +1,35 @@
+"""Blocking work in, its result awaited: a bounded pool of threads for what needs a transaction of its own."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from enforcement.problems import unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+THREADS = 8
+WAITING = 512
+
+
+class Pool:
+    """Threads with a queue that ends: whoever comes when it is full is sent away at once, not kept."""
+
+    def __init__(self, *, threads: int = THREADS, waiting: int = WAITING) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="enforcement")
+        self._room = threading.BoundedSemaphore(threads + waiting)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run in a thread. Raises Problem (503) when there is no room, and what `work` raises."""
+        if not self._room.acquire(blocking=False):
+            raise unavailable("Too many calls wait for the database.")
+        future = self._executor.submit(work, *args, **kwargs)
+        future.add_done_callback(lambda _: self._room.release())  # also when a caller who left cancels it
+        return await asyncio.wrap_future(future)
+
+
+_pool = Pool()
+run = _pool.run

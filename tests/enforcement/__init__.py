@@ -1,0 +1,1 @@
+"""Tests of the machines' side: real server code over a real database."""
