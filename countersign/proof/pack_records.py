@@ -148,13 +148,19 @@ def check_approvals(case: Case) -> str:
     return f"{count} approvals rest on their votes"
 
 
-def _votes(seq: int, record: Record) -> list[str]:
-    """The leaves an approval is signed over: `votes` of its entitlement, or of its detail."""
-    for member in ("entitlement", "detail"):
-        match record.predicate.get(member):
-            case {"votes": list(votes)} if votes and all(isinstance(vote, str) for vote in votes):
-                return votes
+def _votes(seq: int, approval: Record) -> list[str]:
+    """The leaves of the votes that an approval is signed over, as its detail names them."""
+    match approval.predicate.get("detail"):
+        case {"votes": [_, *_] as votes}:
+            return [_leaf(seq, vote) for vote in votes]
     raise StepFailed(f"record {seq}: an approval that names no votes")
+
+
+def _leaf(seq: int, vote: Any) -> str:
+    match vote:
+        case {"leaf": str(leaf)}:
+            return leaf
+    raise StepFailed(f"record {seq}: an approval that names no votes, or one without its leaf")
 
 
 def _check_vote(seq: int, approval: Record, vote: Record | None, *, cut_before: bool) -> None:

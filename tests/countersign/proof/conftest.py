@@ -82,7 +82,13 @@ def story(log: Log) -> Log:
     )
     log.add(Event.REQUEST_OPENED, "arq_1", **mine)
     votes = [log.add(Event.VOTE_CAST, "arq_1", decision={"outcome": "approve"}, **mine) for _ in range(2)]
-    log.add(Event.APPROVAL_ISSUED, "arq_1", entitlement={"id": "apr_1", "votes": votes}, **mine)
+    log.add(
+        Event.APPROVAL_ISSUED,
+        "arq_1",
+        entitlement={"approval": "apr_1"},
+        detail={"votes": [{"leaf": leaf} for leaf in votes]},
+        **mine,
+    )
     log.add(Event.KEY_ROTATED, "keys", detail={"kind": "pdp"})
     return log
 

@@ -516,23 +516,31 @@ class TestApprovals:
         return log.pack()
 
     @pytest.mark.parametrize(
-        "members", [{"detail": {}}, {"detail": {"votes": []}}, {"detail": {"votes": [1]}}, {"detail": {"votes": "x"}}]
+        "members",
+        [
+            {"detail": {}},
+            {"detail": {"votes": []}},
+            {"detail": {"votes": [1]}},
+            {"detail": {"votes": "x"}},
+            {"detail": {"votes": [{}]}},
+            {"detail": {"votes": [{"leaf": 1}]}},
+        ],
     )
     def test_refuses_an_approval_that_names_no_votes(self, log, lay, members):
         path = lay(self.rest_on(log, **members))
         assert (failed(path), "no votes" in says(path)) == ("approvals", True)
 
     def test_refuses_an_approval_on_votes_that_are_not_there(self, log, lay):
-        path = lay(self.rest_on(log, detail={"votes": ["sha256:" + "0" * 64]}))
+        path = lay(self.rest_on(log, detail={"votes": [{"leaf": "sha256:" + "0" * 64}]}))
         assert (failed(path), "not in the pack" in says(path)) == ("approvals", True)
 
     def test_refuses_an_approval_on_a_record_that_is_no_vote(self, log, lay):
         leaf = log.add(Event.REQUEST_OPENED, "arq_2", detail={})
-        assert failed(lay(self.rest_on(log, detail={"votes": [leaf]}))) == "approvals"
+        assert failed(lay(self.rest_on(log, detail={"votes": [{"leaf": leaf}]}))) == "approvals"
 
     def test_refuses_an_approval_on_another_requests_votes(self, log, lay):
         leaf = log.add(Event.VOTE_CAST, "arq_3", detail={})
-        assert failed(lay(self.rest_on(log, detail={"votes": [leaf]}))) == "approvals"
+        assert failed(lay(self.rest_on(log, detail={"votes": [{"leaf": leaf}]}))) == "approvals"
 
 
 class TestPolicies:
