@@ -26,6 +26,21 @@ class Decided:
         return str(self.decision.get("outcome", ""))
 
     @property
+    def subject(self) -> str:
+        """Who asked to act: the agent, or `type:id`."""
+        return _named(self.action, "agent", "subject")
+
+    @property
+    def resource(self) -> str:
+        """With what: the tool, or `type:id`."""
+        return _named(self.action, "tool", "resource")
+
+    @property
+    def rules(self) -> Sequence[str]:
+        """The rules that said so, each once."""
+        return list(dict.fromkeys(one["rule"] for one in self.decision.get("reasons", ()) if "rule" in one))
+
+    @property
     def request_id(self) -> str | None:
         """The request this decision belongs to, if it was about one."""
         thread = str(self.predicate["thread"]["id"])
@@ -45,6 +60,13 @@ def one(tenant: str, evaluation_id: str) -> Decided | None:
     if statement is None or statement["predicate"]["event"] != Event.DECISION_MADE.value:
         return None
     return _decided(statement)
+
+
+def _named(action: Mapping[str, Any], registered: str, other: str) -> str:
+    if registered in action:
+        return str(action[registered])
+    entity = action.get(other, {})
+    return f"{entity.get('type', '?')}:{entity.get('id', '?')}"
 
 
 def _decided(statement: Mapping[str, Any]) -> Decided:

@@ -2,13 +2,22 @@
 
 from django.urls import path
 
-from approvals.views import request, signing
+from approvals.views import account, dashboard, decisions, inbox, request, signing
 
 urlpatterns = [
+    path("", dashboard.page),
     path("sign-in/", signing.by_password),
     path("sign-in/link/<str:token>", signing.by_link),
     path("sign-out/", signing.out),
+    path("inbox/", inbox.page),
+    path("inbox/rows/", inbox.rows),
     path("requests/<str:request_id>/", request.page),
     path("requests/<str:request_id>/live/", request.live),
     path("requests/<str:request_id>/vote/", request.vote),
+    path("decisions/", decisions.page),
+    path("decisions/<str:evaluation_id>/", decisions.why),
+    path("account/", account.page),
+    path("account/authenticator/", account.begin),
+    path("account/authenticator/confirm/", account.confirm),
+    path("account/tenant/", account.choose_tenant),
 ]

@@ -2,7 +2,7 @@
 
 import threading
 
-from evidence import sealer
+from evidence.sealer import Sealer
 from outbox import pump
 
 
@@ -13,7 +13,7 @@ class Background:
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=pump.run_until, args=(self._stop,), name="pump", daemon=True),
-            threading.Thread(target=sealer.run_until, args=(self._stop,), name="sealer", daemon=True),
+            Sealer(self._stop),
         ]
 
     def start(self) -> None:

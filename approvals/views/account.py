@@ -11,7 +11,6 @@ from approvals import enrolment, totp
 from approvals.models import TotpDevice
 from approvals.views.chrome import for_members
 from evidence import clock
-from evidence.ledger import Actor
 from registry import access
 from registry.models import Membership
 
@@ -19,9 +18,9 @@ from registry.models import Membership
 @require_safe
 @for_members
 def page(request: HttpRequest, membership: Membership) -> HttpResponse:
-    device = TotpDevice.objects.filter(user=membership.user, confirmed_at__isnull=False, disabled_at__isnull=True).first()
+    mine = TotpDevice.objects.filter(user=membership.user, confirmed_at__isnull=False, disabled_at__isnull=True)
     others = membership.user.memberships.filter(active=True).exclude(pk=membership.pk).select_related("tenant")
-    return render(request, "account.html", {"device": device, "now": clock.now(), "others": others})
+    return render(request, "account.html", {"device": mine.first(), "now": clock.now(), "others": others})
 
 
 @never_cache
@@ -42,18 +41,23 @@ def confirm(request: HttpRequest, membership: Membership) -> HttpResponse:
     try:
         codes = enrolment.confirm(
             membership,
-            code=request.POST.get("code", ""),
+            _number(request.POST.get("device", "")),
+            request.POST.get("code", ""),
             current_code=request.POST.get("current_code") or None,
-            actor=Actor(type="person", id=membership.user.username),
             now=clock.now(),
         )
     except enrolment.WrongFirstCode:
-        messages.error(request, "The new authenticator's code did not match. Start again and scan the new picture.", "error")
+        messages.error(request, "That code is not the new authenticator's. Start again with the new picture.", "error")
     except (enrolment.AlreadyEnrolled, totp.NotPassed):
-        messages.error(request, "To replace your authenticator, a code of the present one is needed too.", "error")
+        messages.error(request, "To replace your authenticator, enter a code of the present one too.", "error")
     else:
         return render(request, "account_codes.html", {"codes": codes})
     return redirect("/account/")
+
+
+def _number(text: str) -> int:
+    """The device a form names; 0, which none has, for anything else."""
+    return int(text) if text.isdecimal() else 0
 
 
 @require_POST

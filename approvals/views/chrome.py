@@ -23,7 +23,7 @@ def for_members(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResp
 
     @login_required
     @wraps(view)
-    def page(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def page(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
             membership = access.membership_for(request)
         except access.NoMembership:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -65,7 +66,8 @@ def found(pattern: str, text: str) -> str:
 def house(host: str, port: int) -> Iterator[House]:
     """Set up, load the quickstart, serve until the block ends."""
     var = Path(os.environ.get("COUNTERSIGN_DEMO_DIR") or ROOT / "var" / "demo").resolve()
-    var.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(var, ignore_errors=True)  # each demo is a new world: last time's approvers have their authenticators
+    var.mkdir(parents=True)
     url = f"http://{host}:{port}"
     environment = {
         "COUNTERSIGN_DATABASE_URL": f"sqlite:///{var / 'countersign.sqlite3'}",

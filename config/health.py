@@ -1,0 +1,123 @@
+"""Is this process alive, is this installation ready, and if not, what is wrong: for orchestrators and for `doctor`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from config.environment import environment
+from evidence import clock, horizon, keys, roles
+from outbox.models import Job, State
+from registry import releases, snapshot
+from registry.models import Tenant
+
+SEALING_LAG = timedelta(seconds=10)  # what a receipt promises
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: whether it is well, and what to do where it is not. `fatal` makes us unready."""
+
+    name: str
+    ok: bool
+    text: str
+    fatal: bool = True
+
+
+def findings() -> Iterator[Finding]:
+    """Everything worth knowing, in the order in which it breaks."""
+    for look in (_database, _migrations, _keys):
+        found = look()
+        yield found
+        if not found.ok:
+            return  # the rest would only repeat it
+    yield _append_only()
+    yield _sealing()
+    yield from _tenants()
+    yield _dead_letters()
+    yield _address()
+
+
+def _database() -> Finding:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return Finding("database", ok=False, text="The database does not answer. Look at COUNTERSIGN_DATABASE_URL.")
+    return Finding("database", ok=True, text=f"{connection.display_name} answers.")
+
+
+def _migrations() -> Finding:
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        return Finding("migrations", ok=False, text=f"{len(missing)} migrations are missing. Run manage.py setup.")
+    return Finding("migrations", ok=True, text="All migrations are applied.")
+
+
+def _keys() -> Finding:
+    try:
+        for purpose in keys.Purpose:
+            keys.signer(purpose)
+    except keys.KeysMissing as error:
+        return Finding("keys", ok=False, text=f"{error}")
+    return Finding("keys", ok=True, text="All signing keys are readable.")
+
+
+def _append_only() -> Finding:
+    status = roles.status(connection)
+    resistant = status is roles.Protection.TAMPER_RESISTANT
+    hint = "" if resistant else " Set COUNTERSIGN_MIGRATOR_DATABASE_URL and run setup for a runtime role of its own."
+    return Finding("append-only", ok=resistant, text=f"Evidence is {status}.{hint}", fatal=False)
+
+
+def _sealing() -> Finding:
+    age = max(horizon.logs_behind(clock.now()).values(), default=timedelta(0))
+    if age < SEALING_LAG:
+        return Finding("sealing", ok=True, text="Every record is sealed in time.")
+    return Finding(
+        "sealing", ok=False, text=f"Records wait {age.total_seconds():.0f} s for the sealer. Is the pump running?"
+    )
+
+
+def _tenants() -> Iterator[Finding]:
+    for slug in Tenant.objects.order_by("slug").values_list("slug", flat=True):
+        try:
+            snapshot.current(slug)
+        except releases.ReleaseRefused as error:
+            yield Finding(f"tenant {slug}", ok=False, text=f"{error} Every decision is refused.", fatal=False)
+        else:
+            yield Finding(f"tenant {slug}", ok=True, text="Its policy loads and its signature holds.")
+
+
+def _dead_letters() -> Finding:
+    dead = Job.objects.filter(state=State.DEAD).count()
+    return Finding("outbox", ok=not dead, text=f"{dead} dead jobs." if dead else "No dead jobs.", fatal=False)
+
+
+def _address() -> Finding:
+    given = environment()
+    here = {"127.0.0.1", "localhost", "testserver"}
+    ok = given.is_https or not (set(given.hosts) - here)
+    text = f"People open {given.base_url}." if ok else f"{given.base_url} is not HTTPS: sessions travel in clear."
+    return Finding("address", ok=ok, text=text, fatal=False)
+
+
+def _answer(name: str, body: Callable[[], list[Finding]]) -> HttpResponse:
+    found = body()
+    ready = all(finding.ok for finding in found if finding.fatal)
+    checks = {finding.name: {"ok": finding.ok, "text": finding.text} for finding in found}
+    return JsonResponse({name: ready, "checks": checks}, status=200 if ready else 503)
+
+
+def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  a view's signature
+    """The process answers. No dependency is asked, so that a database outage does not restart everything."""
+    return JsonResponse({"alive": True})
+
+
+def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  a view's signature
+    """Whether decisions can be made and proven. Tenants' names are nobody's business here."""
+    return _answer("ready", lambda: [finding for finding in findings() if not finding.name.startswith("tenant ")])
