@@ -1,9 +1,10 @@
 """The same rules and calls through our evaluator and its peers, in interleaved rounds: decisions a second, one thread.
 
-50 agents in 10 teams, 200 tools in 20 services, 1,000 rules: three quarters name one agent, the others a team's glob; four
-fifths name one tool, the others a service's glob; four fifths have a condition. 10,000 rules are those and 9,000 more that
-name one agent and one tool each, which is how large rule sets grow. Every call fits at least one rule. Every second tool
-has an argument schema, every fifth a spend cap whose amount goes into the risk score; the peers are spared both.
+50 agents in 10 teams, 200 tools in 20 services, 1,000 rules: three quarters name one agent, the others a team's glob;
+four fifths name one tool, the others a service's glob; four fifths have a condition. 10,000 rules are those and 9,000
+more that name one agent and one tool each, which is how large rule sets grow. Every call fits at least one rule. Every
+second tool has an argument schema, every fifth a spend cap whose amount goes into the risk score; the peers are spared
+both.
 
 What the peers cannot say is translated in their favour: a glob becomes a group membership that is part of the request
 (AGT) or of the entities (Cedar), AGT's policies are filed by agent, and an escalation is a plain `forbid` for Cedar.
@@ -72,7 +73,7 @@ class Ask:
 
 
 CONDITIONS: dict[str, tuple[Callable[[Any], str], Callable[[Any], str], Callable[[Any], str]]] = {
-    # kind: (CEL, AGT, Cedar)
+    # Each kind in CEL, for AGT and in Cedar.
     "amount": (
         lambda x: f"double(arguments.amount) < {x}.0",
         lambda x: f"amount < {x}",
@@ -280,7 +281,7 @@ def _agt(rule: Spec) -> str:
     return " and ".join(parts)
 
 
-def run_opa(rules: Sequence[Spec], made: Sequence[Ask]) -> Callable[[int], None]:
+def run_opa(_rules: Sequence[Spec], _made: Sequence[Ask]) -> Callable[[int], None]:
     raise RuntimeError("opa-golib offers no wheel for this platform and Python, so OPA cannot run in process")
 
 

@@ -68,9 +68,9 @@ def unusable(glob: str, *, allow: bool = True) -> str | None:
 
 
 def _allow(glob: str) -> tuple[str, Any, Any]:
-    found = _ALLOW.match(glob)
-    if found is None:
-        raise ValueError(unusable(glob))
+    found, why = _ALLOW.match(glob), unusable(glob)
+    if found is None or why:
+        raise ValueError(why)
     scheme = found[1].lower()
     return scheme, _glob(_without_default_port(found[2].lower(), scheme)), _glob(found[3])
 

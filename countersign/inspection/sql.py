@@ -1,5 +1,6 @@
 """SQL text in, why it is refused (or None) out: one statement of a registered kind, nothing hidden in it."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -48,6 +49,7 @@ _HARMFUL_NAMES = (
     "TruncateTable Use"
 )
 _HARMFUL = tuple(found for name in _HARMFUL_NAMES.split() if (found := getattr(exp, name, None)))
+_TABLE = re.compile(r"[\w -]+\Z").match  # some databases take "/etc/passwd" for a table
 _WRITES = (exp.Insert, exp.Update, exp.Delete)
 # Functions sqlglot has no node for and that only compute. Any other unknown function may do anything: pg_sleep, dblink.
 _PURE_NAMES = (
@@ -90,8 +92,8 @@ class Statements:
             return "a part of it does more than its kind of statement may"
         if isinstance(node, _WRITES) and _KINDS[type(node)] not in self.allowed:
             return f"a part of it writes; only {', '.join(sorted(self.allowed))} may pass"
-        if isinstance(node, exp.Table) and isinstance(node.this, exp.Literal):
-            return "it reads a file as if it were a table"
+        if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier) and not _TABLE(node.name):
+            return "a table's name could be that of a file or an address"
         foreign = isinstance(node, exp.Dot) and isinstance(node.expression, exp.Func)  # a schema's own lower()
         if foreign or (isinstance(node, exp.Anonymous) and node.name.lower() not in _PURE):
             return "it calls a function that is not known to be free of side effects"

@@ -1,0 +1,109 @@
+"""`countersign policy check` and `test`."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from countersign.policy.command import NO_REGISTRY, app
+
+POLICY = """\
+version: 1
+rules:
+  - {id: big, match: {tools: [payments.refund]}, when: 'double(arguments.amount) >= 100.0', effect: escalate}
+  - {id: all, effect: allow}
+tests:
+  - {name: a big refund waits, call: {agent: bot, tool: payments.refund, method: create, intent: r, arguments: {amount: "250.00"}}, expect: escalate, rule: big}
+  - {name: a small one passes, call: {agent: bot, tool: payments.refund, method: create, intent: r, arguments: {amount: "5.00"}}, expect: allow, rule: all}
+"""
+BLUEPRINT = """\
+tenant: acme
+people: [{username: erin, teams: [finance]}, {username: frank, teams: [finance]}]
+teams: [{name: finance}]
+agents: [{id: bot, owner: dana, team: support, intents: [r], tool_groups: [payments]}]
+tools:
+  - {id: payments.refund, group: payments, owner: carol, risk_tier: 3, methods: [create], approval: {teams: [finance], quorum: 2}}
+policy: policy.yaml
+"""
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.policy = folder / "policy.yaml"
+        self.blueprint = folder / "acme.yaml"
+        self.policy.write_text(POLICY)
+        self.blueprint.write_text(BLUEPRINT)
+
+    def run(self, *words: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, list(words))
+        return result.exit_code, result.output
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+class TestCheck:
+    def test_prints_all_problems_of_all_files(self, world: World) -> None:
+        bad = world.policy.with_name("bad.yaml")
+        bad.write_text("version: 1\nrules:\n  - {id: a, effect: allows}\n  - {id: a, effect: deny}\n")
+
+        code, output = world.run("check", str(bad), str(world.policy))
+
+        assert code == 1
+        assert f"{bad}:3:21: must be one of allow, deny, escalate; did you mean 'allow'?" in output
+        assert f"{bad}:4:10: duplicate rule id 'a'" in output
+        assert f"{world.policy}: fine, 2 rules" in output
+
+    def test_a_file_that_is_no_text(self, world: World) -> None:
+        world.policy.write_bytes(b"\xff\xfe")
+
+        assert world.run("check", str(world.policy))[0] == 1
+
+    def test_checks_against_a_blueprint(self, world: World) -> None:
+        world.blueprint.write_text(BLUEPRINT.replace(", approval: {teams: [finance], quorum: 2}", ""))
+
+        code, output = world.run("check", str(world.policy), "--registry", str(world.blueprint))
+
+        assert code == 1
+        assert "nobody could answer" in output
+
+    def test_abuse_050_a_blueprint_with_too_few_approvers(self, world: World) -> None:
+        world.blueprint.write_text(BLUEPRINT.replace("quorum: 2", "quorum: 3"))
+
+        code, output = world.run("check", str(world.policy), "--registry", str(world.blueprint))
+
+        assert code == 1
+        assert f"{world.blueprint}:6:" in output
+        assert "3 must agree but only 2 could" in output
+
+
+class TestTest:
+    def test_tells_the_difference_in_words(self, world: World) -> None:
+        world.policy.write_text(POLICY.replace(">= 100.0", ">= 1000.0"))
+
+        code, output = world.run("test", str(world.policy))
+
+        assert code == 1
+        assert NO_REGISTRY in output
+        assert "FAIL  a big refund waits" in output
+        assert "expected escalate, got allow (Rule all allows this.)" in output
+        assert "expected rule 'big' to speak, but 'all' did" in output
+        assert "pass  a small one passes" in output
+        assert "2 tests, 1 failed" in output
+
+    def test_registry_checks_need_the_registry(self, world: World) -> None:
+        world.blueprint.write_text(BLUEPRINT.replace("methods: [create]", "methods: [get]"))
+
+        assert world.run("test", str(world.policy))[0] == 0
+        code, output = world.run("test", str(world.policy), "--registry", str(world.blueprint))
+        assert code == 1
+        assert "This method is not registered for the tool." in output
+
+    def test_passes(self, world: World) -> None:
+        code, output = world.run("test", str(world.policy), "--registry", str(world.blueprint))
+
+        assert code == 0
+        assert "2 tests, 0 failed" in output
+        assert NO_REGISTRY not in output
