@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from registry.models import TeamMember, Tenant
+from registry.models import TeamMember, Tenant, Tool
 
 Eligible = Mapping[str, frozenset[int]]
 
@@ -21,3 +21,13 @@ def eligible(tenant: Tenant) -> Eligible:
 def could_answer(people: Eligible, teams: Iterable[str]) -> int:
     """How many different humans these teams have together."""
     return len(frozenset().union(*(people.get(team, frozenset()) for team in teams)))
+
+
+def out_of_reach(tenant: Tenant) -> list[str]:
+    """Active tools whose quorum the people there are cannot reach, in words."""
+    people = eligible(tenant)
+    return [
+        f"tool {row.tool_id!r} needs {quorum} to agree but only {could} could"
+        for row in Tool.objects.filter(tenant=tenant, active=True).exclude(approval={})
+        if (could := could_answer(people, row.approval.get("teams", ()))) < (quorum := row.approval.get("quorum", 1))
+    ]
