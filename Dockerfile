@@ -4,8 +4,7 @@ WORKDIR /app
 COPY requirements/server.lock requirements/server.lock
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements/server.lock
 COPY . .
-RUN /venv/bin/pip install --no-cache-dir --no-deps . \
- && COUNTERSIGN_KEYS_DIR=/tmp/keys /venv/bin/python manage.py collectstatic --no-input
+RUN /venv/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/countersign --create-home countersign

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from approvals import counting, requirements, story, totp, votes
+from approvals import counting, problems, requirements, story, totp, votes
 from approvals.models import AccessRequest, Decision, Status
 from approvals.stepup import Method, pass_totp
 from approvals.views.chrome import for_members
@@ -19,6 +19,7 @@ from registry.models import Membership
 SURFACE = "web"
 _FIRST_SEEN = "first_seen"  # in the session: when this person's page first showed a request
 _REMEMBERED = 50
+_TOTP_DIGITS = 8  # what is longer is a recovery code
 
 
 @require_safe
@@ -49,9 +50,9 @@ def vote(request: HttpRequest, membership: Membership, request_id: str) -> HttpR
         _cast(request, asked, membership, decision)
     except ValueError:
         return _again(request, asked, membership, "Choose approve or deny.", status=400)
-    except tuple(_REFUSALS) as error:
-        status, words = _refusal(error)
-        return _again(request, asked, membership, words, status=status)
+    except problems.REFUSALS as error:
+        told = problems.refusal(error)
+        return _again(request, asked, membership, told.words, status=told.status)
     messages.success(request, f"Your vote counts: {decision.label.lower()}.", extra_tags="done")
     return redirect(f"/requests/{request_id}/")
 
@@ -62,10 +63,8 @@ def _cast(request: HttpRequest, asked: AccessRequest, membership: Membership, de
     bound: dict[str, Any] = {"tenant_id": membership.tenant_id, "membership": membership}
     bound |= {"decision": decision, "seen": seen}
     proof = None
-    if votes.needed_step_up(asked, membership) != StepUp.NONE:
-        if not code.strip():
-            raise _NoCode
-        method = Method.RECOVERY if request.POST.get("method") == Method.RECOVERY else Method.TOTP
+    if code.strip() and votes.needed_step_up(asked, membership) != StepUp.NONE:
+        method = Method.RECOVERY if len(totp.normalised(code)) > _TOTP_DIGITS else Method.TOTP
         proof = pass_totp(asked.pk, method=method, code=code, now=now, **bound).pk
     votes.cast(
         asked.pk,
@@ -76,31 +75,6 @@ def _cast(request: HttpRequest, asked: AccessRequest, membership: Membership, de
         first_seen_at=_first_seen(request, asked.pk),
         **bound,
     )
-
-
-class _NoCode(Exception):
-    """The form came without the code that this vote needs."""
-
-
-_REFUSALS: dict[type[Exception], tuple[int, str]] = {
-    _NoCode: (401, "Enter the six-digit code your authenticator shows now."),
-    totp.NoDevice: (401, "You have no authenticator yet. Set one up under your name at the top, then come back."),
-    totp.NotYetUsable: (401, "Your authenticator is too new to count. It will be accepted after the waiting time."),
-    totp.Locked: (429, "Too many wrong codes. Wait a little, then use a new code."),
-    totp.CodeUsed: (401, "That code was used already. Wait for the next one (at most 30 seconds)."),
-    totp.WrongCode: (401, "That code is wrong. Use the one your authenticator shows right now."),
-    votes.NotPending: (409, "This request is decided or closed already. Below is how it ended."),
-    votes.SelfApproval: (403, "You asked for this, it is done for you, or the agent is yours: others must decide."),
-    votes.NotEligible: (403, "You are in none of the teams that are asked."),
-    votes.SeenOther: (409, "The request was not shown to you as it stands now. Read it again, then decide."),
-    votes.AlreadyVoted: (409, "You voted on this already, and a vote stands."),
-    votes.StepUpNeeded: (401, "This vote needs a fresh code from your authenticator."),
-    votes.ProofRefused: (401, "The confirmation ran out. Enter a new code."),
-}
-
-
-def _refusal(error: Exception) -> tuple[int, str]:
-    return next(answer for kind, answer in _REFUSALS.items() if isinstance(error, kind))
 
 
 def _again(
@@ -142,10 +116,8 @@ def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> 
 def _may(asked: AccessRequest, membership: Membership) -> dict[str, Any]:
     try:
         needed = votes.needed_step_up(asked, membership)
-    except votes.SelfApproval:
-        return {"eligible": False, "why_not": _REFUSALS[votes.SelfApproval][1]}
-    except votes.NotEligible:
-        return {"eligible": False, "why_not": "Only members of the teams that are asked can vote."}
+    except votes.NotEligible as error:
+        return {"eligible": False, "why_not": problems.refusal(error).words}
     has_device = totp.live_since(membership.user) is not None
     return {"eligible": True, "needs_code": needed != StepUp.NONE, "has_device": has_device}
 

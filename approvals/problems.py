@@ -1,0 +1,79 @@
+"""Why a vote or a step-up was refused in, status and words out: one table for the pages and for the people's API."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+from rest_framework.response import Response
+
+from approvals import totp, votes
+
+URN = "urn:countersign:problem:"
+_UNAUTHENTICATED = 401
+
+V = TypeVar("V", bound=Callable[..., Response])
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A status, a name that programs can match, and what happened and what to do."""
+
+    status: int
+    name: str
+    words: str
+
+
+# The first that fits, so the narrower errors stand above the wider.
+_TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
+    totp.NoDevice: (
+        401,
+        "no-authenticator",
+        "You have no authenticator yet. Set one up under your name, then come back.",
+    ),
+    totp.NotYetUsable: (401, "authenticator-too-new", "Your authenticator is too new to count. Try again later."),
+    totp.Locked: (429, "locked", "Too many wrong codes. Wait a little, then use a new code."),
+    totp.CodeUsed: (401, "code-used", "That code was used already. Wait for the next one, at most 30 seconds."),
+    totp.NotPassed: (401, "wrong-code", "That code is wrong. Use the one your authenticator shows right now."),
+    votes.UnknownRequest: (404, "unknown-request", "There is no such request in your tenant."),
+    votes.NotPending: (409, "not-pending", "This request is decided or closed already."),
+    votes.SelfApproval: (
+        403,
+        "self-approval",
+        "You asked for this, it is for you, or the agent is yours: others decide.",
+    ),
+    votes.NotEligible: (403, "not-eligible", "Only members of the teams that are asked can vote."),
+    votes.SeenOther: (409, "seen-other", "This is not the request as it stands now. Read it again, then decide."),
+    votes.AlreadyVoted: (409, "already-voted", "You voted on this already, and a vote stands."),
+    votes.StepUpNeeded: (401, "step-up-needed", "This vote needs a fresh code from your authenticator."),
+    votes.ProofRefused: (401, "step-up-refused", "The confirmation ran out or was for another vote. Enter a new code."),
+}
+REFUSALS = tuple(_TABLE)
+
+
+def refusal(error: Exception) -> Refusal:
+    """What to say of one of `REFUSALS`."""
+    return next(Refusal(*answer) for kind, answer in _TABLE.items() if isinstance(error, kind))
+
+
+def answered(method: V) -> V:
+    """A view method whose refusals become problem details (RFC 9457), challenged as in RFC 9470 if a step-up lacks."""
+
+    @wraps(method)
+    def view(*args: Any, **kwargs: Any) -> Response:
+        try:
+            return method(*args, **kwargs)
+        except REFUSALS as error:
+            return _problem(refusal(error), error)
+
+    return view  # type: ignore[return-value]  # the same signature, which TypeVar cannot say
+
+
+def _problem(told: Refusal, error: Exception) -> Response:
+    body = {"type": URN + told.name, "title": told.words, "status": told.status}
+    response = Response(body, status=told.status, content_type="application/problem+json")
+    if isinstance(error, votes.StepUpNeeded):
+        response["WWW-Authenticate"] = f'Bearer error="insufficient_user_authentication", acr_values="{error.needed}"'
+    elif told.status == _UNAUTHENTICATED:
+        response["WWW-Authenticate"] = 'Bearer error="insufficient_user_authentication"'
+    return response
