@@ -148,7 +148,7 @@ class Behind:
                 raise Unreadable(f"it did not answer ({error})") from error
             raise
         if isinstance(result, types.InputRequiredResult):
-            raise MCPError(types.INVALID_REQUEST, "the server asks for more input, which this proxy does not pass on")
+            raise Unreadable("it asks for more input, which this proxy does not pass on")
         return result
 
 

@@ -4,12 +4,18 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 from countersign.cli import COMMANDS
+from countersign.pep import credentials
+from countersign.pep.answer import BadAnswer, Denied, Pending, Refused, Unavailable
+from countersign.pep.command import mcp_proxy
+from countersign.pep.conversation import Custody, NotClaimed
 from countersign.pep.credentials import Access, NotConfigured, environment_without_ours, find
+from countersign.pep.question import BadQuestion
 from tests.countersign.pep.lookalike import KEY
 
 ROOT = Path(__file__).parents[3]
@@ -75,3 +81,25 @@ class TestCredentials:
 
     def test_a_guarded_program_inherits_nothing_of_ours(self):
         assert environment_without_ours({"COUNTERSIGN_KEY": "x", "countersign_url": "y", "PATH": "z"}) == {"PATH": "z"}
+
+
+class TestDocs:
+    """The page names whatever a reader can set or meet."""
+
+    PAGE = (ROOT / "docs" / "pep.md").read_text()
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *(value for name, value in vars(credentials).items() if name.isupper() and name != "OURS"),
+            *(
+                "--" + name.strip("_").replace("_", "-")
+                for name in signature(mcp_proxy).parameters
+                if name != "command"
+            ),
+            *(error.__name__ for error in (Unavailable, Refused, BadAnswer, Denied, Pending, NotClaimed, BadQuestion)),
+            *Custody,
+        ],
+    )
+    def test_names(self, name: str):
+        assert name in self.PAGE

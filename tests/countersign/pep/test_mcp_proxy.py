@@ -2,8 +2,10 @@
 
 import json
 import os
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -327,6 +329,99 @@ class TestWhatPasses:
             await anyio.to_thread.run_sync(far.until_settled)
         assert far.custody() == [["reserved", "executing", "indeterminate"]]
         assert len(ran(calls)) == 1
+
+
+class Wire:
+    """The proxy spoken to line by line, without any MCP library on this side."""
+
+    def __init__(self, far: FarPdp, server: tuple[str, ...]) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COUNTERSIGN_URL": far.url, "COUNTERSIGN_KEY": KEY}
+        command = [sys.executable, "-m", "countersign.cli", "mcp-proxy", "--agent", "a", "--", sys.executable, *server]
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self.next = 0
+        self.ask("initialize", protocolVersion=HANDSHAKE, capabilities={}, clientInfo={"name": "wire", "version": "1"})
+        self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    def send(self, message: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write((message if isinstance(message, bytes) else json.dumps(message).encode()) + b"\n")
+        self.process.stdin.flush()
+
+    def begin(self, method: str, **params: Any) -> None:
+        self.next += 1
+        self.send({"jsonrpc": "2.0", "id": self.next, "method": method, "params": params})
+
+    def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        self.begin(method, **params)
+        return self.read()
+
+    def read(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        while "id" not in (message := json.loads(self.process.stdout.readline())):
+            pass
+        return message
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(15)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def wire(far: FarPdp) -> Iterator[Callable[[tuple[str, ...]], Wire]]:
+    wires: list[Wire] = []
+
+    def opened(server: tuple[str, ...]) -> Wire:
+        wires.append(Wire(far, server))
+        return wires[-1]
+
+    yield opened
+    for each in wires:
+        each.close()
+
+
+class TestOnTheWire:
+    def test_unknown_methods_are_refused_here(self, wire, scripted):
+        line = wire(scripted("fine"))
+        for method in ("tools/evil", "resources/list", "resources/read", "prompts/get", "completion/complete"):
+            assert "error" in line.ask(method, name="x", uri="file:///x"), method
+        assert line.ask("ping") == {"jsonrpc": "2.0", "id": line.next, "result": {}}
+
+    def test_nonsense_from_the_client_changes_nothing(self, far: FarPdp, wire, scripted, calls: Path):
+        far.rules["act"] = "allow"
+        line = wire(scripted("fine"))
+        for nonsense in (b"{", b"[]", b"\xff\xfe", b'{"jsonrpc":"2.0","method":"tools/call"}'):
+            line.send(nonsense)
+        assert "error" in line.ask("tools/call", name=7)
+        assert "error" in line.ask("tools/call", name="act", arguments=[1])
+        assert ran(calls) == []
+        assert "result" in line.ask("tools/call", name="act", arguments={})
+        assert len(ran(calls)) == 1
+
+    def test_abuse_001_what_is_judged_is_what_is_forwarded(self, far: FarPdp, wire, scripted, calls: Path):
+        """A member given twice is read once, here; the server gets our reading, not the client's bytes."""
+        far.rules["act"] = "allow"
+        line = wire(scripted("fine"))
+        call = (
+            b'{"jsonrpc":"2.0","id":99,"method":"tools/call","params":{"name":"act","arguments":{"to":"A","to":"B"}}}'
+        )
+        line.send(call)
+        line.read()
+        judged = [body["context"]["arguments"] for body in far.questions()]
+        assert judged == [call["params"]["arguments"] for call in ran(calls)]
+
+    def test_a_client_that_goes_away_midway_leaves_the_end_unknown(self, far: FarPdp, wire, scripted, calls: Path):
+        far.rules["act"] = "allow"
+        line = wire(scripted("silent"))
+        line.begin("tools/call", name="act", arguments={})
+        while not ran(calls):
+            time.sleep(0.01)
+        line.close()
+        assert far.custody() == [["reserved", "executing", "indeterminate"]]
 
 
 class TestNaming:
