@@ -177,8 +177,11 @@ def _verified_edge(log: str, size: int) -> Frontier:
 
 
 def published(log: str) -> Checkpoint | None:
-    """The newest head of `log` in the sink. Raises BrokenLog if it is there and not by our key."""
-    note = sink.latest(log)
+    """The newest head of `log` in the sink. Raises BrokenLog if it is there and not by our key, or cannot be read."""
+    try:
+        note = sink.latest(log)
+    except OSError as error:
+        raise BrokenLog(f"log {log}: the newest checkpoint outside of the database cannot be read: {error}") from error
     if note is None:
         return None
     try:

@@ -41,6 +41,16 @@ def latest(log: str) -> str | None:
         return None
 
 
+def kept(log: str, *, newest: int) -> list[str]:
+    """The newest signed notes that were kept for good, and the latest; not verified."""
+    try:
+        sizes = sorted(int(path.name) for path in directory(log).iterdir() if path.name.isdecimal())
+    except FileNotFoundError:
+        return []
+    notes = [(directory(log) / str(size)).read_text() for size in sizes[-newest:]]
+    return [*notes, last] if (last := latest(log)) is not None else notes
+
+
 def write(log: str, signed: str, *, made_at: datetime) -> None:
     """Make `signed` the latest, and about once a minute keep it for good under its size; never go back to a smaller.
 

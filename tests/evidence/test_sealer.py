@@ -49,14 +49,17 @@ class TestRound:
     ) -> None:
         log = a_log()
         decisions(log, 1)
-        sink.directory(log).parent.mkdir(exist_ok=True)
-        sink.directory(log).write_text("a file where the directory should be")
         sealer.round(at=0)
+        away = sink.directory(log).rename(sink.directory(f"{log}-away"))
+        sink.directory(log).write_text("a file where the directory should be")
+        decisions(log, 1)
+        sealer.round(at=10)
         assert_one_sound_tree(log)
+        assert f"{log} did not reach the sink" in caplog.text
         sink.directory(log).unlink()
+        away.rename(sink.directory(log))
         sealer.round(at=100)
-        assert sink.latest(log) is not None
-        caplog.clear()
+        assert sink.latest(log) == Checkpoint.objects.get(log=log, size=2).note
 
 
 class TestRun:
