@@ -96,10 +96,19 @@ class TestVerifyInclusion:
         }
         merkle.verify_inclusion(**{**given, **changes})
 
-    @pytest.mark.parametrize("index", [-1, 0, 4, 6, 8, 2**63])
+    @pytest.mark.parametrize("index", [0, 4, 6])
     def test_refuses_another_place(self, index):
-        with pytest.raises(BadProof):
+        with pytest.raises(BadProof, match="another root"):
             self.verify(index=index)
+
+    @pytest.mark.parametrize("index", [-1, 8, 2**63])
+    def test_refuses_a_place_outside_of_the_tree(self, index):
+        with pytest.raises(BadProof, match="outside"):
+            self.verify(index=index)
+
+    def test_refuses_a_path_longer_than_the_tree_is_high(self):
+        with pytest.raises(BadProof, match="too long"):
+            self.verify(path=[*merkle.inclusion_proof(5, 8, NODE), HASHES[0]])
 
     @pytest.mark.parametrize("size", [0, 5, 3, 16, 32])
     def test_refuses_another_size(self, size):
@@ -154,6 +163,15 @@ class TestVerifyConsistency:
         for bent in (path[:-1], path[1:], [*path, path[0]], path[::-1], []):
             with pytest.raises(BadProof):
                 self.verify(path=bent)
+
+    def test_refuses_a_path_longer_than_the_tree_is_high(self):
+        for old in (6, 8, 0):
+            with pytest.raises(BadProof, match="too long"):
+                self.verify(old=old, path=[*merkle.consistency_proof(6, 8, NODE), HASHES[0]])
+
+    def test_refuses_an_old_tree_that_is_larger(self):
+        with pytest.raises(BadProof, match="larger"):
+            self.verify(old=9)
 
     def test_refuses_two_trees_of_one_size(self):
         with pytest.raises(BadProof, match="same size"):

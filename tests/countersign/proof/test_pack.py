@@ -132,6 +132,10 @@ class TestContainer:
         path = lay(full, name=name)
         assert "allowed" in says(path, limits=limits)
 
+    def test_refuses_an_archive_that_is_too_large_before_it_is_read(self, full, lay):
+        path = lay(full, name="pack.tar.gz")
+        assert says(path, limits=Limits(total_bytes=1_000)) == "the archive is larger than allowed"
+
     def test_refuses_a_bomb_before_it_unpacks(self, tmp_path):
         path = tmp_path / "pack.tar.gz"
         path.write_bytes(pack_archive.archive({"checkpoint": b"\0" * 50_000_000}))

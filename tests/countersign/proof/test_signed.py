@@ -125,12 +125,20 @@ class TestNote:
             lambda n: n + "— x AAAA\n",
             lambda n: n + "".join(f"— k{i} AAAAAAA=\n" for i in range(64)),
             lambda n: "\n" + n[n.index("\n— ") :],
-            lambda n: "x" * 1_000_001 + n,
         ],
     )
     def test_refuses_a_note_bent_in_any_way(self, bend):
         with pytest.raises(BadNote):
             note.open_note(bend(self.SIGNED), verifiers=[LOG.verifier])
+
+    def test_refuses_a_note_that_is_too_large_before_anything_else(self):
+        with pytest.raises(BadNote, match="too large"):
+            note.open_note(note.sign("x" * 1_000_000 + "\n", signers=[LOG]), verifiers=[LOG.verifier])
+
+    def test_refuses_a_note_with_too_many_signatures(self):
+        crowd = "".join(f"— k{n} AAAAAAA=\n" for n in range(64))
+        with pytest.raises(BadNote, match="too many"):
+            note.open_note(self.SIGNED + crowd, verifiers=[LOG.verifier])
 
     def test_refuses_a_note_that_no_known_key_signed(self):
         with pytest.raises(BadNote, match="no known key"):
