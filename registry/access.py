@@ -7,7 +7,6 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from rest_framework import authentication, exceptions, permissions
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from evidence import clock
 from registry import credentials
@@ -97,7 +96,7 @@ class IsMember(permissions.BasePermission):
 
     role: Role | None = None
 
-    def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002  the framework's signature
+    def has_permission(self, request: Request, view: object) -> bool:  # noqa: ARG002  the framework's signature
         if not isinstance(request.user, User):
             return False
         membership = membership_for(request)
@@ -124,7 +123,7 @@ class CanVote(IsMember):
 
     message = "This key has no scope vote."
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: object) -> bool:
         return super().has_permission(request, view) and VOTE in scopes_of(request)
 
 
