@@ -10,7 +10,6 @@ from sqlglot import TokenType, exp
 from sqlglot.errors import ErrorLevel
 
 MAX_CHARACTERS = 20_000
-MAX_PARENTHESES = 60
 
 
 class Kind(StrEnum):
@@ -32,8 +31,6 @@ _FIRST = frozenset(
         TokenType.DELETE,
     }
 )
-_OPEN = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
-_CLOSE = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
 _KINDS: dict[type[Any], Kind] = {
     exp.Select: Kind.SELECT,
     exp.SetOperation: Kind.SELECT,
@@ -104,13 +101,9 @@ def _suspicious(tokens: list[Any]) -> str | None:
     """What the tokens alone give away, before a parser could be led astray or log the text."""
     if not tokens or tokens[0].token_type not in _FIRST:
         return "it does not start as a query or a change of rows"
-    depth = 0
     for n, token in enumerate(tokens):
-        depth += (token.token_type in _OPEN) - (token.token_type in _CLOSE)
         if token.comments or token.token_type in (TokenType.HASH, TokenType.HINT):
             return "it holds a comment, which different databases read differently"
         if token.token_type == TokenType.SEMICOLON and n < len(tokens) - 1:
             return "it must be exactly one statement"
-        if depth > MAX_PARENTHESES:
-            return f"it nests deeper than {MAX_PARENTHESES} levels"
     return None

@@ -52,6 +52,7 @@ class TestRefusal:
             "https://api.acme.test/v1/%zz",
             "https://api.acme.test/v1/%2",
             "https://api.acme.test/v1//x",
+            "https://api.acme.test/v1/..\\secret",
             # denied
             "https://api.acme.test/v1/admin/x",
             "https://api.acme.test/v1/ADMIN/x",
@@ -88,6 +89,9 @@ class TestRefusal:
     )
     def test_lets_pass_what_is_the_same_address(self, url: str) -> None:
         assert API.refusal(url) is None
+
+    def test_says_what_is_wrong_with_a_user_name(self) -> None:
+        assert API.refusal("https://me@api.acme.test/v1/x") == "a URL with a user name before the host may not pass"
 
     def test_default_ports_are_no_difference_in_globs_either(self) -> None:
         assert Endpoints(allow=("http://a.test:80/*",)).refusal("http://a.test/x") is None

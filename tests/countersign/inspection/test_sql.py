@@ -112,7 +112,7 @@ class TestRefusal:
                 "drop hunter2",
                 "select hunter2(1)",
                 "select (hunter2",
-                "select 1; kill hunter2",
+                "select 1; vacuum hunter2",
                 "select hunter2 !!",
             ):
                 assert "hunter2" not in (SELECT.refusal(text) or "")
