@@ -14,6 +14,7 @@ Where this differs from the library, and why:
 | `matches` with a pattern from the call | compiled for each evaluation  | refused: the pattern is a literal           |
 | `-true`                                | `false`                       | error (the specification)                   |
 | `[1] + {}`                             | the list                      | error (the specification)                   |
+| `string(dyn(now))`                     | its own format                | error; `string(now)` is left to the library |
 | `double("NaN")`, `"inf"`, `"1e999"`    | NaN, infinity                 | error: NaN would be below every limit       |
 | `timestamp("… 00:00:60Z")`, `t`, space | read, the leap second bent    | error: RFC 3339 in capitals, with `T`       |
 | finer than a microsecond               | kept, lost on the way out     | error: nothing is rounded                   |
@@ -121,7 +122,10 @@ def _rust_check(text: str, names: tuple[str, ...]) -> Callable[[Environment], bo
         raise ConditionError(str(problem).splitlines()[0]) from None
 
     def check(environment: Environment) -> bool:
-        result = _execute(program, {name: _plain(getattr(environment, name)) for name in names})
+        values = {name: getattr(environment, name) for name in names}
+        if "now" in values:
+            values["now"] = environment.now.astimezone(UTC)  # the library tells a time's parts in its own offset
+        result = _execute(program, values)
         if result is True or result is False:
             return result
         raise EvaluationError("no such overload: condition")
@@ -137,16 +141,3 @@ def _execute(program: Any, values: dict[str, Any]) -> Any:
     except BaseException:  # noqa: BLE001 - a panic in the library is not an Exception, and must not pass for an answer
         # Without its text: the library quotes values, and arguments must not reach a log this way.
         raise EvaluationError("the expression failed") from None
-
-
-def _plain(value: Any) -> Any:
-    """As the library takes it: plain dicts, and timestamps in UTC."""
-    match value:
-        case datetime():
-            return value.astimezone(UTC)
-        case Mapping():
-            return {key: _plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case _:
-            return value

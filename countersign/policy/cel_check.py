@@ -1,8 +1,9 @@
 """A tree of CEL nodes in, typed Python text out; undeclared names, unknown functions and wrong types are refused."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Final
 
 import re2
@@ -29,6 +30,7 @@ from countersign.policy.cel_runtime import ERRORS, CelType
 from countersign.policy.cel_syntax import Call, Foreign, Index, ListOf, Literal, MapOf, Name, Node, Operation, Select
 
 MAX_LOOPS: Final = 3
+_STEP_TERMS: Final = 8  # one step of the budget is about this much of a comprehension's body
 _REGEX_MEMORY: Final = 1 << 20
 
 _CONVERSIONS: Mapping[str, tuple[CelType, frozenset[CelType], Callable[[Any], Any]]] = {
@@ -40,12 +42,12 @@ _CONVERSIONS: Mapping[str, tuple[CelType, frozenset[CelType], Callable[[Any], An
 }
 _STRING_TESTS = {"startsWith": "starts_with", "endsWith": "ends_with", "contains": "contains"}
 _LOOPS: Mapping[tuple[str, int], tuple[CelType, str]] = {
-    ("all", 1): (BOOL, "all({1} for NAME in elements(b, {0}))"),
-    ("exists", 1): (BOOL, "any({1} for NAME in elements(b, {0}))"),
-    ("exists_one", 1): (BOOL, "(sum(1 for NAME in elements(b, {0}) if {1}) == 1)"),
-    ("filter", 1): (LIST, "[NAME for NAME in elements(b, {0}) if {1}]"),
-    ("map", 1): (LIST, "[{1} for NAME in elements(b, {0})]"),
-    ("map", 2): (LIST, "[{2} for NAME in elements(b, {0}) if {1}]"),
+    ("all", 1): (BOOL, "all({1} for NAME in elements(b, {0}, STEPS))"),
+    ("exists", 1): (BOOL, "any({1} for NAME in elements(b, {0}, STEPS))"),
+    ("exists_one", 1): (BOOL, "(sum(1 for NAME in elements(b, {0}, STEPS) if {1}) == 1)"),
+    ("filter", 1): (LIST, "[NAME for NAME in elements(b, {0}, STEPS) if {1}]"),
+    ("map", 1): (LIST, "[{1} for NAME in elements(b, {0}, STEPS)]"),
+    ("map", 2): (LIST, "[{2} for NAME in elements(b, {0}, STEPS) if {1}]"),
 }
 _MACROS = frozenset(name for name, _ in _LOOPS)
 _METHODS = frozenset({*_STRING_TESTS, *_MACROS, *cel_conversions.TIME_PARTS, "matches"})
@@ -56,20 +58,29 @@ _DIFFERENT_CONVERSIONS = frozenset({"double", "timestamp", "duration"})
 
 def has_macro(node: Node) -> bool:
     """Whether a comprehension stands anywhere in the condition."""
+    return any(isinstance(inner, Call) and inner.target and inner.name in _MACROS for inner in _walk(node))
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    yield node
+    for inner in _children(node):
+        yield from _walk(inner)
+
+
+def _children(node: Node) -> Iterable[Node]:
     match node:
-        case Call(name=name, target=target, args=args):
-            inner = args if target is None else (target, *args)
-            return (target is not None and name in _MACROS) or any(map(has_macro, inner))
         case Operation(args=nodes) | ListOf(items=nodes):
-            return any(map(has_macro, nodes))
+            return nodes
+        case Call():
+            return node.args if node.target is None else (node.target, *node.args)
         case Select(target=target):
-            return has_macro(target)
+            return (target,)
         case Index(target=target, key=key):
-            return has_macro(target) or has_macro(key)
+            return (target, key)
         case MapOf(entries=entries):
-            return any(has_macro(inner) for entry in entries for inner in entry)
+            return chain.from_iterable(entries)
         case _:
-            return False
+            return ()
 
 
 @dataclass(slots=True)
@@ -303,7 +314,9 @@ class Checker:
         if node.name != "map" or len(bodies) > 1:
             bodies[0] = truth(bodies[0], node.args[1].place)
         result, template = _LOOPS[node.name, len(bodies)]
-        return emit(result, template.replace("NAME", name), target, *bodies)
+        terms = sum(1 for arg in node.args for _ in _walk(arg))
+        template = template.replace("NAME", name).replace("STEPS", str(1 + terms // _STEP_TERMS))
+        return emit(result, template, target, *bodies)
 
 
 def _time_part(node: Call, target: Code) -> Code:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from countersign.policy.cel_syntax import INT_MAX, INT_MIN
 
-BUDGET: Final = 20_000  # one step is one turn of a comprehension, or a slice of a value it looks through
+BUDGET: Final = 20_000  # one step is a turn of a small comprehension, or a slice of what it looks through
 _STEP_CHARACTERS: Final = 256
 _STEP_ITEMS: Final = 8
 _LONGEST: Final = timedelta(microseconds=INT_MAX // 1000)  # 64 bits of nanoseconds
@@ -217,12 +217,14 @@ def size(value: Any) -> int:
     raise no_overload("size", value)
 
 
-def elements(meter: list[int], value: Any) -> Collection[Any]:
-    """What a comprehension walks: a list's elements or a map's keys; pays for all of them beforehand."""
+def elements(meter: list[int], value: Any, steps: int) -> Collection[Any]:
+    """What a comprehension walks: a list's elements or a map's keys; pays for all of them beforehand,
+    `steps` for each.
+    """
     if TYPES[type(value)] not in {CelType.LIST, CelType.MAP}:
         raise no_overload("comprehension", value)
     items: Collection[Any] = value
-    _pay(meter, len(items))
+    _pay(meter, len(items) * steps)
     return items
 
 
@@ -246,13 +248,16 @@ def weigh(meter: list[int], value: Any) -> Any:
 
 
 def weigh_deep(meter: list[int], value: Any) -> Any:
-    """The value, after paying for an operation that walks all that is in it."""
-    weigh(meter, value)
+    """The value, after paying for an operation that compares all that is in it, one by one."""
     match TYPES[type(value)]:
+        case CelType.STRING:
+            weigh(meter, value)
         case CelType.LIST:
+            _pay(meter, 1 + len(value))
             for item in value:
                 weigh_deep(meter, item)
         case CelType.MAP:
+            _pay(meter, 1 + len(value))
             for item in value.values():
                 weigh_deep(meter, item)
     return value

@@ -221,6 +221,8 @@ ERRORS = [
     "double(arguments.urgent) == 1.0",
     "string(arguments.items) == 'a'",
     "string(arguments.urgent) == 'true'",
+    "string(dyn(now)) == ''",
+    "arguments.items + arguments.to == [1, 2, 3]",
     "timestamp(arguments.order) < now",
     "timestamp(arguments.count) < now",
     "duration(arguments.order) < duration('1s')",
@@ -340,6 +342,10 @@ class TestCondition:
             assert secret not in repr(failed.value)
             assert failed.value.__cause__ is None
 
+    def test_names_the_key_that_is_missing(self) -> None:
+        with pytest.raises(cel.EvaluationError, match=r"^no such key: missing$"):
+            cel.compile_condition("arguments.missing == 1")(call())
+
     def test_takes_read_only_maps_tuples_and_enumerated_numbers(self) -> None:
         class Tier(IntEnum):
             HIGH = 3
@@ -381,6 +387,13 @@ class TestRust:
 
         assert condition.engine == "rust"
         assert condition(call(agent=MappingProxyType({"a": (1, MappingProxyType({}))}))) is True
+
+    def test_is_told_the_time_in_utc(self) -> None:
+        there = datetime(2026, 1, 1, 1, 0, tzinfo=timezone(timedelta(hours=2)))
+        condition = cel.compile_condition("type(now) != int && now.getHours() == 23 && agent.a == 3")
+
+        assert condition.engine == "rust"
+        assert condition(call(now=there, agent=MappingProxyType({"a": IntEnum("Tier", {"HIGH": 3}).HIGH})))
 
     @pytest.mark.parametrize("text", ["type(arguments.missing) == int", "uint(arguments.order) == 1u", "dyn(1u)"])
     def test_has_no_answer(self, text: str) -> None:
@@ -425,6 +438,9 @@ class TestParse:
             cel.compile_condition(text)
 
         assert (refused.value.line, refused.value.column) == (4, 2)
+
+    def test_ends_a_raw_literal_at_its_backslash(self) -> None:
+        assert cel.compile_condition(r"""r"\" == method || method == "create" || method == '\''""")(call())
 
     def test_flattens_a_chain_and_keeps_its_parentheses(self) -> None:
         chain = cel_syntax.parse("true && (true && false) && true")

@@ -50,6 +50,14 @@ class TestWork:
         with pytest.raises(cel.EvaluationError, match=f"more work than {cel.BUDGET} steps"):
             cel.compile_condition(text)(call(arguments=arguments))
 
+    def test_abuse_147_charges_a_turn_by_what_it_does(self) -> None:
+        arguments = {"l": [0] * (cel.BUDGET // 2)}
+        long = " && ".join(f"x != {number}" for number in range(1, 20))
+
+        assert cel.compile_condition("arguments.l.all(x, x == 0)")(call(arguments=arguments))
+        with pytest.raises(cel.EvaluationError, match="more work"):
+            cel.compile_condition(f"arguments.l.all(x, {long})")(call(arguments=arguments))
+
     def test_abuse_147_leaves_room_for_an_honest_condition(self) -> None:
         arguments = {"to": [f"person{n}@acme.test" for n in range(500)]}
         inside = cel.compile_condition("arguments.to.all(x, x.endsWith('@acme.test') && !(x in ['ceo@acme.test']))")
@@ -67,7 +75,7 @@ class TestWork:
 
         assert not evil(call(arguments={"a": "a" * 100_000 + "!"}))
 
-    @pytest.mark.parametrize("pattern", ["((a{1,100}){1,100}){1,100}", "(?=a)", r"(a)\\1", "(((("])
+    @pytest.mark.parametrize("pattern", ["((a{1,100}){1,100}){1,100}", "(?=a)", r"(a)\\1", "((((", r"\\pL{200}"])
     def test_abuse_147_refuses_a_pattern_that_is_none_or_is_too_large(self, pattern: str) -> None:
         with pytest.raises(cel.ConditionError, match="bad pattern"):
             cel.compile_condition(f"method.matches('{pattern}')")
