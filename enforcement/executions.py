@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from approvals import lifecycle
 from countersign.proof.events import Event
@@ -157,28 +157,27 @@ def _of_record(statement: Mapping[str, Any]) -> Allowed:
 
 
 def _first(said: Report, allowed: Allowed, *, key: KeyView, world: World, moment: Moment) -> None:
-    """A plain allow comes into custody with its first report: whose INSERT holds has won. Raises Problem (409)."""
+    """A plain allow comes into custody with its first report: whose INSERT holds has won. Raises Problem (409).
+
+    Who loses gets an IntegrityError, looks again and finds the winner's row.
+    """
     if allowed.request_id or said.status is Custody.COMMITTED:
         raise _conflict(Custody.RESERVED)
     executing = said.status is Custody.EXECUTING
-    try:
-        with transaction.atomic():
-            Execution.objects.create(
-                evaluation_id=said.evaluation_id,
-                tenant_id=world.tenant_id,
-                credential_id=key.id,
-                action_digest="",
-                thread=allowed.thread,
-                status=said.status,
-                reserved_at=moment.now,
-                started_at=moment.now if executing else None,
-                finished_at=None if executing else moment.now,
-                deadline=moment.now + settings.COUNTERSIGN.execution_limit if executing else None,
-                report={**said.told, "key": said.key},
-                budget=list(allowed.charges),
-            )
-    except IntegrityError as error:
-        raise _conflict(Custody.EXECUTING) from error
+    Execution.objects.create(
+        evaluation_id=said.evaluation_id,
+        tenant_id=world.tenant_id,
+        credential_id=key.id,
+        action_digest="",
+        thread=allowed.thread,
+        status=said.status,
+        reserved_at=moment.now,
+        started_at=moment.now if executing else None,
+        finished_at=None if executing else moment.now,
+        deadline=moment.now + settings.COUNTERSIGN.execution_limit if executing else None,
+        report={**said.told, "key": said.key},
+        budget=list(allowed.charges),
+    )
 
 
 def _is_repeat(row: Execution, said: Report) -> bool:
