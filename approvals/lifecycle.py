@@ -11,6 +11,7 @@ from approvals.signals import Change, request_changed
 from countersign.proof.events import Event
 from evidence import ledger
 from evidence.ledger import Actor, Written
+from registry.models import Credential
 
 SYSTEM = Actor(type="system", id="approvals")
 
@@ -103,6 +104,12 @@ def record(
         action={"agent": request.agent_id, "tool": request.tool_id, "method": request.method},
         **members,
     )
+
+
+def asker(credential_id: int) -> Actor:
+    """The machine or person behind a credential, as records name them."""
+    credential = Credential.objects.get(pk=credential_id)
+    return Actor(type=credential.kind, id=credential.key_id, auth={"method": "bearer"})
 
 
 def announce(request: AccessRequest, change: Change) -> None:

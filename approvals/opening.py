@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from approvals import display, lifecycle, requirements, separation
 from approvals.issuing import timestamp
 from approvals.jobs import expire_later
-from approvals.lifecycle import SYSTEM, announce, record
+from approvals.lifecycle import SYSTEM, announce, asker, record
 from approvals.models import AccessRequest, RequestParty, Status
 from approvals.signals import Change
 from approvals.using import NotUsable, check_usable
@@ -16,7 +16,6 @@ from countersign import ids
 from countersign.policy.values import Call, Verdict
 from countersign.proof.events import Event
 from evidence import kept
-from evidence.ledger import Actor
 from registry.models import Tenant
 
 
@@ -100,7 +99,7 @@ def _join(ask: Ask, *, now: datetime) -> AccessRequest | None:
         lifecycle.close(pending, Status.EXPIRED, actor=SYSTEM, now=now)
         return None
     if _add_party(pending, ask, now=now):
-        record(Event.REQUEST_JOINED, pending, actor=_asker(ask), now=now, detail=_asked(ask))
+        record(Event.REQUEST_JOINED, pending, actor=asker(ask.credential_id), now=now, detail=_asked(ask))
         announce(pending, Change.JOINED)
     return pending
 
@@ -146,7 +145,7 @@ def _open(ask: Ask, tenant: Tenant, *, max_open: int, now: datetime) -> AccessRe
         salt=ask.salt, now=now,
     )  # fmt: skip
     record(
-        Event.REQUEST_OPENED, request, actor=_asker(ask), now=now,
+        Event.REQUEST_OPENED, request, actor=asker(ask.credential_id), now=now,
         rendered={"display_hash": request.display_hash, "profile": display.PROFILE},
         detail={**_asked(ask), "requirements": request.requirements, "expires_at": timestamp(request.expires_at)},
     )  # fmt: skip
@@ -208,10 +207,6 @@ def _add_party(request: AccessRequest, ask: Ask, *, now: datetime) -> bool:
 def _typed(kind: str, name: str, *, usual: str) -> str:
     """The bare id of what is usual here; of another type, with the type in front."""
     return name if kind == usual else f"{kind}:{name}"
-
-
-def _asker(ask: Ask) -> Actor:
-    return Actor(type="agent", id=ask.call.subject_id, auth={"credential": ask.credential_id})
 
 
 def _asked(ask: Ask) -> dict[str, object]:

@@ -1,11 +1,10 @@
 """Whose vote never counts on a request: the humans on the asking side, as stored at opening and as known now."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from approvals.models import AccessRequest, RequestParty
 from registry import people
-from registry.models import Agent, Human
+from registry.models import Agent, Human, Tenant
 
 
 def excluded(request: AccessRequest) -> frozenset[int]:
@@ -23,9 +22,9 @@ def owner_of(agent_id: str, *, tenant_id: int) -> Human | None:
     return agent.owner.user.human if agent else None
 
 
-def human_named(request_tenant: Any, principal_id: str) -> Human | None:
+def human_named(tenant: Tenant, principal_id: str) -> Human | None:
     """The human a principal's or subject's id names, however it is spelt."""
-    member = people.resolve(request_tenant, principal_id)
+    member = people.resolve(tenant, principal_id)
     return member.user.human if member else None
 
 
@@ -34,14 +33,14 @@ def _all(request: AccessRequest) -> Iterator[int | None]:
     yield request.principal_human_id
     owner = owner_of(request.agent_id, tenant_id=request.tenant_id)
     yield owner.pk if owner else None
-    for name in (request.principal.get("id"), _subject(request.agent_id)):
+    for name in (request.principal.get("id"), _asking_person(request)):
         human = human_named(request.tenant, name) if name else None
         yield human.pk if human else None
     parties = RequestParty.objects.filter(request=request)
     yield from parties.values_list("credential__membership__user__human_id", flat=True)
 
 
-def _subject(agent_id: str) -> str | None:
-    """The bare id of a requester that is not an agent (`user:dana@acme.test`): a person who asks for themselves."""
-    kind, colon, name = agent_id.partition(":")
-    return name if colon and kind else None
+def _asking_person(request: AccessRequest) -> str | None:
+    """The id of a subject that is no agent: a person who asks for themselves."""
+    subject = request.action.get("subject", {})
+    return subject.get("id") if subject.get("type") != "agent" else None

@@ -7,14 +7,13 @@ from django.db.models import F
 
 from approvals import counting, issuing, lifecycle
 from approvals import requirements as codec
-from approvals.lifecycle import announce, record
+from approvals.lifecycle import announce, asker, record
 from approvals.models import AccessRequest, Approval, RequestParty, Status
 from approvals.quorum import Standing
 from approvals.signals import Change
 from countersign.policy.values import Reason, Requirement
 from countersign.proof.events import Event
 from evidence import clock
-from evidence.ledger import Actor
 
 
 class NotUsable(Exception):
@@ -51,7 +50,7 @@ def use(
         raise NotUsable(Reason.APPROVAL_USED, "another call took the last use")
     approval.uses += 1
     record(
-        Event.APPROVAL_USED, request, actor=_caller(request, credential_id), now=at,
+        Event.APPROVAL_USED, request, actor=asker(credential_id), now=at,
         entitlement={"approval": approval.pk, "use": approval.uses, "of": approval.uses_allowed},
     )  # fmt: skip
     announce(request, Change.USED)
@@ -107,7 +106,3 @@ def _locked(approval_id: str, *, tenant_id: int) -> tuple[AccessRequest, Approva
 
 def _stored(request: AccessRequest) -> tuple[Requirement, ...]:
     return codec.from_json(request.requirements)
-
-
-def _caller(request: AccessRequest, credential_id: int) -> Actor:
-    return Actor(type="agent", id=request.agent_id, auth={"credential": credential_id})

@@ -52,11 +52,13 @@ def call(world: World, arguments: Mapping[str, Any] | None = None, **changes: An
 
 def digested(world: World, made: Call) -> Call:
     arguments_digest = digests.arguments_digest(made.arguments)
-    action = {
-        "tenant": world.slug, "agent": made.subject_id, "tool": made.resource_id, "method": made.action_name,
-        "arguments_digest": arguments_digest, "intent": made.intent or "", "environment": dict(made.environment),
-        "principal": made.principal.id if made.principal else "",
+    action: dict[str, Any] = {
+        "tenant": world.slug, "subject": {"type": made.subject_type, "id": made.subject_id},
+        "action": {"name": made.action_name}, "resource": {"type": made.resource_type, "id": made.resource_id},
+        "arguments_digest": arguments_digest, "environment": dict(made.environment),
     }  # fmt: skip
+    if made.principal:
+        action["principal"] = {"type": made.principal.type, "id": made.principal.id}
     return replace(made, arguments_digest=arguments_digest, action=action, action_digest=digests.action_digest(action))
 
 

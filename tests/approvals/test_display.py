@@ -43,7 +43,7 @@ class TestBinding:
     def test_refuses_an_action_of_another_digest(self) -> None:
         made = call()
         with pytest.raises(NotTheseArguments):
-            lines(replace(made, action={**made.action, "method": "get"}))
+            lines(replace(made, action={**made.action, "action": {"name": "get"}}))
 
     def test_abuse_150_everything_shown_is_in_the_hash(self) -> None:
         made, verdict = call({"amount": "1.00"}), asking.verdict()

@@ -208,7 +208,7 @@ class TestForgedRows:
     def test_abuse_033_refuses_an_edited_action(self, ours: World) -> None:
         approval = approved(ours)
         request = AccessRequest.objects.get(pk=approval.request_id)
-        request.action["method"] = "get"
+        request.action["action"]["name"] = "get"
         request.save()
         assert refused(approval, ours) == Reason.APPROVAL_UNVERIFIABLE
 
