@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("approvals.urls")),
     path("", include("enforcement.urls")),
     path("api/v1/", include("approvals.api_urls")),
+    path("api/v1/", include("registry.records_urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
     path("admin/", admin.site.urls),

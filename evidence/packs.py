@@ -64,6 +64,10 @@ class NothingSelected(LookupError):
     """No record fits the selection."""
 
 
+class NotOurs(ValueError):
+    """A checkpoint that the reader holds is not one that this log signed, or of another history."""
+
+
 def export(
     tenant: str,
     out: Path,
@@ -79,7 +83,7 @@ def export(
 
     `policies` are sources by their SHA-256 digest, of which those that the records name go in; `held` are signed
     checkpoints that a reader keeps, which the pack is to be held against; `arguments` says whether kept arguments go
-    in. Raises NothingSelected, FileExistsError, seal.BrokenLog.
+    in. Raises NothingSelected, NotOurs, FileExistsError, seal.BrokenLog.
     """
     if out.exists():
         raise FileExistsError(f"{out} is already there")
@@ -182,7 +186,12 @@ def _previous(log: str, size: int, nodes: merkle.Node, held: Sequence[str]) -> t
     """Checkpoints kept outside, and those that the reader holds, each proven to be a beginning of the head."""
     older: dict[int, str] = {}
     for note in (*sink.kept(log, newest=_OLDER), *held):
-        head = checkpoint.open_checkpoint(note, verifiers=keys.verifiers(Purpose.SEALER))
+        try:
+            head = checkpoint.open_checkpoint(note, verifiers=keys.verifiers(Purpose.SEALER))
+        except ValueError as error:
+            raise NotOurs(f"a checkpoint to be held against log {log} does not verify: {error}") from error
+        if head.origin != log:
+            raise NotOurs(f"a checkpoint to be held against log {log} is of log {head.origin}")
         if head.size < size:
             older[head.size] = note
     return tuple(
