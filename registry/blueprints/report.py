@@ -18,7 +18,8 @@ def lines(applied: Applied) -> Iterator[str]:
         sign = "+" if change.before is None else "-" if change.after is None else "~"
         yield f"{sign} {change.kind} {change.key}"
         for name, sides in difference(change.before, change.after).items():
-            yield f"    {name}: {_sides(sides)}"
+            known = {"after": change.email} if name == "email" and change.email else sides
+            yield f"    {name}: {_sides(known)}"
     if applied.release:
         yield f"{'+' if applied.release.revision == 1 else '~'} policy revision {applied.release.revision}"
         yield f"    digest: {applied.release.digest}"

@@ -22,15 +22,10 @@ class Command(BaseCommand):
         actor = console.actor("apply")
         run = blueprints.rehearse if options["dry_run"] else blueprints.apply
         try:
-            found = blueprints.load(options["file"])
-            if not found:
-                raise CommandError(f"{options['file']} holds no blueprint (a *.yaml that names a tenant).")
-            for blueprint in found:
+            for blueprint in _load(options["file"]):
                 self._tell(run(blueprint, actor=actor, now=clock.now()), is_rehearsal=options["dry_run"])
         except PolicyErrors as error:
             raise CommandError(f"Nothing was applied from here on:\n{error}") from None
-        except OSError as error:
-            raise CommandError(f"Cannot read {error.filename}: {error.strerror}") from None
 
     def _tell(self, applied: blueprints.Applied, *, is_rehearsal: bool) -> None:
         for line in report.lines(applied):
@@ -38,3 +33,13 @@ class Command(BaseCommand):
         for warning in applied.warnings:
             self.stderr.write(self.style.WARNING(f"warning: {warning}"))
         self.stdout.write(report.summary(applied) + (" (dry run: nothing was changed)" if is_rehearsal else ""))
+
+
+def _load(path: Path) -> tuple[blueprints.Blueprint, ...]:
+    try:
+        found = blueprints.load(path)
+    except (OSError, UnicodeError) as error:
+        raise CommandError(f"Cannot read {path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}.") from None
+    if not found:
+        raise CommandError(f"{path} holds no blueprint (a *.yaml that names a tenant).")
+    return found
