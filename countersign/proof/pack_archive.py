@@ -153,8 +153,6 @@ def _entry(head: bytes) -> tuple[str, int]:
         raise BadPack("an archive header is malformed") from error
     if head[156:157] != _REGULAR:
         raise BadPack(f"{name}: not a plain file")
-    if size < 0:
-        raise BadPack(f"{name}: of negative size")
     return name, size
 
 

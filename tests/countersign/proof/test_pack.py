@@ -191,6 +191,37 @@ class TestContainer:
         path.write_bytes(change(path.read_bytes()))
         assert failed(path) == "container"
 
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            pytest.param(lambda body: body[:-1], "cut short or goes on", id="trailer cut"),
+            pytest.param(lambda body: body[:-20], "cut short or goes on", id="body cut"),
+            pytest.param(lambda body: body + b"\0", "cut short or goes on", id="more"),
+            pytest.param(lambda body: body[:-8] + bytes(8), "cut short or goes on", id="checksum"),
+            pytest.param(lambda body: b"\xff" * 100, "decompressed", id="noise"),
+        ],
+    )
+    def test_refuses_a_bent_stream_even_under_a_right_comment(self, full, change, words):
+        honest = pack_archive.archive(pack_writer.members(full))
+        body = change(honest[pack_archive._HEADER_BYTES :])
+        with pytest.raises(BadPack, match=words):
+            pack_archive.unpack(pack_archive._header(body) + body)
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            pytest.param(lambda tar: tar[:700], "MANIFEST.sha256: cut short", id="cut"),
+            pytest.param(
+                lambda tar: tar[:124] + b"-0000000001" + tar[135:], "MANIFEST.sha256: cut short", id="negative size"
+            ),
+            pytest.param(lambda tar: tar[:124] + b"zzz" + tar[127:], "malformed", id="no size"),
+            pytest.param(lambda tar: b"\xff" + tar[1:], "malformed", id="no name"),
+        ],
+    )
+    def test_refuses_a_bent_tar_header(self, full, change, words):
+        with pytest.raises(BadPack, match=words):
+            pack_archive.unpack(pack_archive.compress(change(pack_archive.tar(pack_writer.members(full)))))
+
     def test_ordinary_tar_unpacks_it(self, full, lay, tmp_path):
         path = lay(full, name="pack.tar.gz")
         (tmp_path / "out").mkdir()
@@ -226,6 +257,11 @@ class TestManifest:
         (path / "MANIFEST.sha256").write_text("".join(change(lines)))
         assert failed(path) == "manifest"
 
+    def test_refuses_a_manifest_without_its_last_newline(self, full):
+        members = pack_writer.members(full)
+        bent = {**members, "MANIFEST.sha256": members["MANIFEST.sha256"][:-1]}
+        assert pack.verify_members(bent).failed.says == "MANIFEST.sha256: does not end in a newline"
+
     def test_sha256sum_takes_it(self, full, lay):
         done = subprocess.run(
             ["sha256sum", "--strict", "-c", "MANIFEST.sha256"], cwd=lay(full), capture_output=True, check=False
@@ -258,6 +294,20 @@ class TestContents:
     @pytest.mark.parametrize("data", [b'{"v":1,"v":1}', b'{"v": 1}', b"{", b"\xff"])
     def test_refuses_duplicate_keys_and_other_spellings(self, full, lay, data):
         assert failed(lay(full, forge=lambda m: m.update({"pack.json": data}))) == "contents"
+
+    @pytest.mark.parametrize(
+        ("seqs", "words"),
+        [
+            ([0, 1, 2, 3, 4, 6, 5], "order of the tree"),
+            ([0, 1, 2, 3, 4, 5, 5], "order of the tree"),
+            ([0, 1, 2, 3, 4, 5, 7], "outside of the tree"),
+            ([-1, 1, 2, 3, 4, 5, 6], "outside of the tree"),
+            ([True, 2, 3, 4, 5, 6], "outside of the tree"),
+        ],
+    )
+    def test_abuse_122_refuses_places_out_of_order_or_outside_without_a_span_too(self, log, lay, bend, seqs, words):
+        path = lay(log.pack(), forge=bend("pack.json", lambda a: a.update(records=seqs)))
+        assert (failed(path), words in says(path)) == ("contents", True)
 
     def test_abuse_128_a_gap_in_a_span_is_named(self, log, lay):
         path = lay(log.pack(0, 1, 2, 3, 5, 6, span=(0, 6)))
