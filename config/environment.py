@@ -70,7 +70,6 @@ class Environment(BaseSettings):
     enrolment_cooldown: Duration = timedelta(minutes=10)
     execution_limit: Duration = timedelta(minutes=15)
     body_limit: int = Field(default=1_048_576, ge=1024)
-    connector_tenant: str = ""
     bootstrap_tenant: str = ""
     bootstrap_admin: str = ""
     bootstrap_email: str = ""

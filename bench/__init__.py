@@ -1,0 +1,1 @@
+"""What `make bench` measures: ratios of interleaved runs, never a lone time."""

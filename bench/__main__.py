@@ -1,0 +1,39 @@
+"""`make bench`: every row measured, one table printed, `var/bench.json` written."""
+
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import decision, evaluate
+
+OUT = Path(__file__).parent.parent / "var" / "bench.json"
+SUITES = {"evaluate": evaluate.rows, "decision": decision.rows}
+
+
+def line(row: Mapping[str, Any]) -> str:
+    """One row of the table; a skipped one says why."""
+    if "skipped" in row:
+        return f"| `{row['name']}` | – | – | – | – | skipped: {row['skipped']} |"
+    against = f"{row['ratio']:.2f} × `{row['against']}`" if row.get("against") else "–"
+    latency = [f"{row[key]:.3f}" if row.get(key) is not None else "–" for key in ("p50_ms", "p99_ms")]
+    return f"| `{row['name']}` | {row['value']:,.0f} | {row['unit']} | {latency[0]} | {latency[1]} | {against} |"
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(SUITES)
+    rows = [row for name in wanted for row in SUITES[name]()]
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(rows, indent=1) + "\n")
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}\n")
+    print("| row | value | unit | p50 ms | p99 ms | against |")
+    print("|---|---:|---|---:|---:|---|")
+    for row in rows:
+        print(line(row))
+
+
+if __name__ == "__main__":
+    main()
