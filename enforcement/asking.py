@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -36,7 +36,7 @@ class Step:
     world: World
     evaluation_id: str
     verdict: Verdict
-    at: datetime
+    offset: float  # of the clock it was judged by
 
 
 def repeated(step: Step, moment: Moment) -> bytes | None:

@@ -33,7 +33,7 @@ class Judged:
     evaluation_id: str
     said: Said
     asks: Asks
-    at: datetime
+    offset: float  # of the clock it was judged by
 
     @property
     def enforced(self) -> bool:

@@ -5,26 +5,36 @@ while we run; what is judged with a time too far from the database's is judged a
 """
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-TOLERANCE = timedelta(seconds=1)
+TOLERANCE = 1.0  # seconds
 
 
 class Clock:
-    """Told by every transaction, asked by every call. One assignment replaces the reading, so readers need no lock."""
+    """Told by every transaction, asked by every call. One assignment replaces the reading, so readers need no lock.
 
-    __slots__ = ("_offset",)
+    `offset` is the database's time at the monotonic clock's zero. What was judged keeps the offset it was judged by,
+    so that a long wait is not taken for a wrong clock.
+    """
+
+    __slots__ = ("offset",)
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self.offset = time.time() - time.monotonic()
 
     def now(self) -> datetime:
         """The database's time, as far as it is known here."""
-        return datetime.fromtimestamp(time.monotonic() + self._offset, UTC)
+        return at(self.offset)
 
-    def told(self, moment: datetime) -> None:
-        """Believe a reading of the database's clock made just now."""
-        self._offset = moment.timestamp() - time.monotonic()
+    def told(self, moment: datetime) -> float:
+        """Believe a reading of the database's clock made just now. Answers the new offset."""
+        self.offset = moment.timestamp() - time.monotonic()
+        return self.offset
+
+
+def at(offset: float) -> datetime:
+    """The time now by an offset."""
+    return datetime.fromtimestamp(time.monotonic() + offset, UTC)
 
 
 clock = Clock()

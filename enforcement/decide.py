@@ -14,7 +14,7 @@ from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.batch import Judged
 from enforcement.budgets import Asks
-from enforcement.clock import clock
+from enforcement.clock import at, clock
 from enforcement.group import Stale
 from enforcement.memory import World
 from enforcement.parse import Asked
@@ -49,9 +49,9 @@ def judge(caller: Caller, body: bytes) -> Step:
     authn.check_speaks(caller.key)
     asked = parse.evaluation(body, caller.world)
     authn.check_reach(caller.key, asked.call.subject_type, asked.call.subject_id)
-    now = clock.now()
-    verdict = evaluate(caller.world.bundle, asked.call, now=now)
-    return Step(asked, caller.key, caller.world, ids.new("eva"), verdict, now)
+    offset = clock.offset
+    verdict = evaluate(caller.world.bundle, asked.call, now=at(offset))
+    return Step(asked, caller.key, caller.world, ids.new("eva"), verdict, offset)
 
 
 async def _answer(step: Step) -> bytes:
@@ -65,15 +65,15 @@ async def _answer(step: Step) -> bytes:
 
 def _own_transaction(step: Step, asks: Asks | None) -> bytes:
     if asks is None:
-        return moments.of(step.world, lambda moment: asking.answer(step, moment), judged_at=step.at)
-    return moments.of(step.world, lambda moment: approved.answer(step, moment, asks), judged_at=step.at)
+        return moments.of(step.world, lambda moment: asking.answer(step, moment), judged_by=step.offset)
+    return moments.of(step.world, lambda moment: approved.answer(step, moment, asks), judged_by=step.offset)
 
 
 def plain(step: Step) -> Judged:
     """An allow, a denial or an observed call, with what its caps ask."""
     said = _said(step.verdict, step.asked)
     asks = _asks(step.world, step.asked) if said.permitted else budgets.NOTHING
-    return Judged(step.asked, step.key, step.world, step.evaluation_id, said, asks, step.at)
+    return Judged(step.asked, step.key, step.world, step.evaluation_id, said, asks, step.offset)
 
 
 def _said(verdict: Verdict, asked: Asked) -> Said:

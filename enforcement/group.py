@@ -15,6 +15,7 @@ from enforcement import attempts, batch, caps
 from enforcement.attempts import Given, Name
 from enforcement.batch import Judged
 from enforcement.clock import TOLERANCE, clock
+from enforcement.memory import World
 from enforcement.problems import Problem, unavailable
 from evidence import journal, kept, keys
 from evidence.keys import Purpose
@@ -107,9 +108,7 @@ def _together(tickets: Sequence[Ticket]) -> dict[int, Outcome]:
     """One transaction for all. Raises what the database raises; then nothing is written."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         now, epochs = read_now(cursor, {ticket.judged.world.tenant_id for ticket in tickets})
-        clock.told(now)
-        outcomes: dict[int, Outcome] = {}
-        fresh = [ticket for ticket in tickets if not _stale(ticket, now, epochs, outcomes)]
+        outcomes, fresh = _sort_out(tickets, epochs, clock.told(now))
         given = attempts.find(cursor, [name for ticket in fresh if (name := _name(ticket))])
         leaders, followers = _first_of_each(fresh, given, outcomes)
         judged = [ticket.judged for ticket in leaders]
@@ -137,14 +136,25 @@ def read_now(
     return datetime.fromisoformat(rows[0][2]).replace(tzinfo=UTC), {row[0]: row[1] for row in rows}
 
 
-def _stale(ticket: Ticket, now: datetime, epochs: Mapping[int, int], outcomes: dict[int, Outcome]) -> bool:
-    """Whether it goes back, because of a change committed since or a clock that was wrong."""
-    judged = ticket.judged
-    epoch = epochs[judged.world.tenant_id]
-    if epoch == judged.world.epoch and abs(now - judged.at) <= TOLERANCE:
-        return False
-    outcomes[id(ticket)] = Stale(judged.world.tenant, epoch)
-    return True
+def _sort_out(
+    tickets: Sequence[Ticket], epochs: Mapping[int, int], offset: float
+) -> tuple[dict[int, Outcome], list[Ticket]]:
+    """What goes back, and what is still as it was judged."""
+    outcomes: dict[int, Outcome] = {}
+    fresh = []
+    for ticket in tickets:
+        world = ticket.judged.world
+        epoch = epochs[world.tenant_id]
+        if is_stale(world, epoch, offset, judged_by=ticket.judged.offset):
+            outcomes[id(ticket)] = Stale(world.tenant, epoch)
+        else:
+            fresh.append(ticket)
+    return outcomes, fresh
+
+
+def is_stale(world: World, epoch: int, offset: float, *, judged_by: float | None) -> bool:
+    """Whether what was judged goes back, because of a change committed since or a clock that was wrong."""
+    return epoch != world.epoch or (judged_by is not None and abs(offset - judged_by) > TOLERANCE)
 
 
 def _name(ticket: Ticket) -> Name | None:

@@ -12,7 +12,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from django.db.backends.utils import CursorWrapper
 
 from enforcement import group
-from enforcement.clock import TOLERANCE, clock
+from enforcement.clock import clock
 from enforcement.group import Stale
 from enforcement.memory import World
 from enforcement.problems import unavailable
@@ -30,7 +30,7 @@ class Moment:
     cursor: CursorWrapper
 
 
-def of(world: World, work: Callable[[Moment], T], *, judged_at: datetime | None = None) -> T:
+def of(world: World, work: Callable[[Moment], T], *, judged_by: float | None = None) -> T:
     """What `work` answers, committed. Raises Stale if the world is no more, Problem (503) if the database is not there.
 
     A connection found dead at the first statement is replaced once: nothing has been done yet. After that nobody
@@ -42,8 +42,9 @@ def of(world: World, work: Callable[[Moment], T], *, judged_at: datetime | None 
             with transaction.atomic(durable=True), connection.cursor() as cursor:
                 now, epochs = group.read_now(cursor, [world.tenant_id], lock_timeout=LOCK_TIMEOUT)
                 begun = True
-                clock.told(now)
-                _check(world, now, epochs[world.tenant_id], judged_at)
+                offset = clock.told(now)
+                if group.is_stale(world, epochs[world.tenant_id], offset, judged_by=judged_by):
+                    raise Stale(world.tenant, epochs[world.tenant_id])
                 return work(Moment(now, cursor))
         except (OperationalError, InterfaceError) as error:
             connection.close()
@@ -54,9 +55,3 @@ def of(world: World, work: Callable[[Moment], T], *, judged_at: datetime | None 
                 raise
             # Somebody did the same at the same time (an attempt, a key, a claim): look again at what is there now.
     raise AssertionError("the second try returns or raises")
-
-
-def _check(world: World, now: datetime, epoch: int, judged_at: datetime | None) -> None:
-    off = judged_at is not None and abs(now - judged_at) > TOLERANCE
-    if epoch != world.epoch or off:
-        raise Stale(world.tenant, epoch)

@@ -15,6 +15,7 @@ from countersign.proof import canonical, digests
 from enforcement import arap, asking, authn, decide, http, moments, parse, pool, waiting
 from enforcement.asking import Step
 from enforcement.authn import Caller
+from enforcement.clock import clock
 from enforcement.group import Stale
 from enforcement.http import Request, Response
 from enforcement.models import Escalation, Submission
@@ -136,7 +137,7 @@ def _denied(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> St
     if found is None:
         raise Problem(Kind.EXPIRED_DENIAL, "The arguments of this denial have been erased; evaluate again.")
     asked.salt, asked.commitment = found.salt, escalation.commitment
-    return Step(asked, caller.key, caller.world, escalation.evaluation_id, verdict, moment.now)
+    return Step(asked, caller.key, caller.world, escalation.evaluation_id, verdict, clock.offset)
 
 
 def _escalation(caller: Caller, submission: Mapping[str, Any]) -> Escalation:

@@ -17,13 +17,26 @@ class TestRate:
     def test_lets_exactly_the_limit_pass(self):
         own = world(caps={"rate": ["7/day"]})
         replies = together([send("POST", EVALUATION, own.pep_key, question()) for _ in range(40)])
-        assert sorted(reply.told for reply in replies) == [(False, "deny", "rate_cap")] * 33 + [(True, "allow", "rule")] * 7
+        assert (
+            sorted(reply.told for reply in replies)
+            == [(False, "deny", "rate_cap")] * 33 + [(True, "allow", "rule")] * 7
+        )
         assert Counter.objects.get(tenant=own.tenant).used == 7
 
     def test_counts_each_agent_apart_unless_shared(self):
         for caps, wanted in (({"rate": ["1/day"]}, True), ({"rate": ["1/day"], "per": "tool"}, False)):
             own = world(caps=caps, policy="version: 1\nname: n\nrules:\n  - {id: all, effect: allow}\n")
-            own.apply(agents=[{"id": "other-bot", "owner": own.username("dana"), "team": "support", "intents": ["*"], "tool_groups": ["*"]}])
+            own.apply(
+                agents=[
+                    {
+                        "id": "other-bot",
+                        "owner": own.username("dana"),
+                        "team": "support",
+                        "intents": ["*"],
+                        "tool_groups": ["*"],
+                    }
+                ]
+            )
             assert ask(own.pep_key).told[0] is True
             assert ask(own.pep_key, subject={"type": "agent", "id": "other-bot"}).told[0] is wanted
 
@@ -58,8 +71,21 @@ class TestSpend:
     @pytest.mark.parametrize("amount", ["-5.00", "much", None, True, "1e400", "١٠.00", [], {}])
     def test_refuses_what_cannot_be_counted(self, amount):
         own = world(caps=SPEND, policy="version: 1\nname: n\nrules:\n  - {id: all, effect: allow}\n", change={})
-        own.apply(tools=[{"id": "free.tool", "group": "crm", "owner": own.username("dana"), "risk_tier": 1, "methods": ["get"], "caps": SPEND}])
-        body = question(resource={"type": "tool", "id": "free.tool"}, action={"name": "get"}, arguments={"amount": amount})
+        own.apply(
+            tools=[
+                {
+                    "id": "free.tool",
+                    "group": "crm",
+                    "owner": own.username("dana"),
+                    "risk_tier": 1,
+                    "methods": ["get"],
+                    "caps": SPEND,
+                }
+            ]
+        )
+        body = question(
+            resource={"type": "tool", "id": "free.tool"}, action={"name": "get"}, arguments={"amount": amount}
+        )
         assert ask(own.pep_key, body).told == (False, "deny", "spend_cap")
         absent = question(resource={"type": "tool", "id": "free.tool"}, action={"name": "get"}, arguments={})
         assert ask(own.pep_key, absent).told == (False, "deny", "spend_cap")

@@ -17,7 +17,7 @@ SPEND = {"rate": ["50/day"], "spend": {"argument": "amount", "per_day": "5000.00
 
 
 @pytest.fixture(scope="module")
-def acme() -> World:
+def acme(database: None) -> World:
     return easy(caps=SPEND)
 
 

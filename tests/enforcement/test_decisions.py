@@ -1,15 +1,19 @@
 """One evaluation from the question to the durable answer."""
 
+import asyncio
 import json
 import threading
+import time
+from collections import OrderedDict, deque
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from countersign.proof import receipt
-from enforcement import budgets, caps, group, memory
+from countersign.proof import base64text, digests, receipt
+from enforcement import budgets, commit, decide, group, memory
+from enforcement.authn import Caller
 from enforcement.clock import clock
 from enforcement.models import Attempt, Counter, Escalation
 from evidence import clock as database_clock
@@ -26,7 +30,7 @@ DENYING = "version: 1\nname: acme\nrules:\n  - {id: stop, effect: deny, reason: 
 
 
 @pytest.fixture(scope="module")
-def acme() -> World:
+def acme(database: None) -> World:
     return world(caps={})
 
 
@@ -48,17 +52,23 @@ class TestAnswer:
         for body in (question(), big(), question(resource={"type": "tool", "id": "nope"})):
             whole = ask(acme.pep_key, body).json
             receipt.verify(
-                whole["context"]["receipt"], answer=receipt.without_receipt(whole), verifiers=keys.verifiers(Purpose.PDP)
+                whole["context"]["receipt"],
+                answer=receipt.without_receipt(whole),
+                verifiers=keys.verifiers(Purpose.PDP),
             )
 
     def test_names_no_argument_in_the_record(self, acme):
-        reply = ask(acme.pep_key, arguments={"order": "A-secret-order", "amount": "11.11"}, principal={"type": "user", "id": "ann@acme.test"})
+        reply = ask(
+            acme.pep_key,
+            arguments={"order": "A-secret-order", "amount": "11.11"},
+            principal={"type": "user", "id": "ann@acme.test"},
+        )
         statement = json.dumps(record_of(acme, reply))
-        assert not any(word in statement for word in ("A-secret-order", "11.11", "ann@acme.test", reply.context["action_digest"]))
+        assert not any(
+            word in statement for word in ("A-secret-order", "11.11", "ann@acme.test", reply.context["action_digest"])
+        )
 
     def test_commits_to_the_action_with_the_salt_it_gives(self, acme):
-        from countersign.proof import base64text, digests
-
         reply = ask(acme.pep_key)
         salt = base64text.decode(reply.context["commitment_salt"])
         wanted = digests.commitment(salt, reply.context["action_digest"])
@@ -75,8 +85,8 @@ class TestAnswer:
             {"principal": {"type": "user", "id": "dana"}}, {"subject": {"type": "agent", "id": "support-bot", "properties": {"v": 1}}},
             {"resource": {"type": "tool", "id": "payments.refund", "properties": {"descriptor_digest": "sha256:" + "0" * 64}}},
         )  # fmt: skip
-        digests = {ask(acme.pep_key, question(**change)).context["action_digest"] for change in changes}
-        assert len(digests) == len(changes)
+        found = {ask(acme.pep_key, question(**change)).context["action_digest"] for change in changes}
+        assert len(found) == len(changes)
 
     def test_does_not_bind_session_usage_or_attempt(self, acme):
         plain = ask(acme.pep_key).context["action_digest"]
@@ -104,14 +114,16 @@ class TestBrief:
 
     def test_tells_a_pep_all_of_it(self, acme):
         context = ask(acme.pep_key).context
-        assert context["reasons"] == [{"code": "rule", "rule": "small-refunds", "message": "Refunds below 100 need nobody."}]
+        assert context["reasons"] == [
+            {"code": "rule", "rule": "small-refunds", "message": "Refunds below 100 need nobody."}
+        ]
         assert context["risk"]["score"] > 0
 
 
 class TestObserve:
     @pytest.fixture(scope="class")
     @staticmethod
-    def watched() -> World:
+    def watched(database: None) -> World:
         return world(policy=OBSERVING, caps={"rate": ["2/day"]})
 
     def test_does_not_relax_the_registry(self, watched):
@@ -218,7 +230,9 @@ class TestClock:
     def test_abuse_137_judges_by_the_time_of_the_database(self, wrong):
         now = database_clock.now()
         rule = f"now > timestamp('{(now - timedelta(minutes=30)).isoformat()}') && now < timestamp('{(now + timedelta(minutes=30)).isoformat()}')"
-        own = world(caps={}, policy=f'version: 1\nname: acme\nrules:\n  - id: soon\n    effect: allow\n    when: "{rule}"\n')
+        own = world(
+            caps={}, policy=f'version: 1\nname: acme\nrules:\n  - id: soon\n    effect: allow\n    when: "{rule}"\n'
+        )
         assert ask(own.pep_key).told[0] is True
         clock.told(database_clock.now() + wrong)
         assert ask(own.pep_key).told[0] is True
@@ -242,7 +256,12 @@ class TestQueries:
         assert len([sql for sql in statements if sql.startswith(("SELECT", "INSERT", "UPDATE"))]) <= 2
 
     def test_is_two_more_with_caps_whatever_their_number(self):
-        own = world(caps={"rate": ["30/minute", "500/day"], "spend": {"argument": "amount", "per_day": "5000.00", "currency": "EUR"}})
+        own = world(
+            caps={
+                "rate": ["30/minute", "500/day"],
+                "spend": {"argument": "amount", "per_day": "5000.00", "currency": "EUR"},
+            }
+        )
         statements = self._committed(own, *[question() for _ in range(10)])
         writes = [sql for sql in statements if "enforcement_counter" in sql]
         limit = 2 if connection.vendor == "postgresql" else 4
@@ -250,12 +269,6 @@ class TestQueries:
 
 
 def _judged(own: World, body: dict) -> group.Ticket:
-    import asyncio
-    import time
-
-    from enforcement import decide
-    from enforcement.authn import Caller
-
     found = memory.learn(own.pep_key.split("_")[2])
     assert found is not None
     loop = asyncio.new_event_loop()
@@ -285,13 +298,16 @@ class TestGroup:
             pytest.skip("SQLite has one writer and no row locks")
         own = world(caps={"rate": ["50/day"]})
         assert ask(own.pep_key).told[0] is True
-        free, bound = _judged(own, question(resource={"type": "tool", "id": "crm.lookup"}, action={"name": "get"}, intent="lookup")), _judged(own, question())
+        free, bound = (
+            _judged(
+                own, question(resource={"type": "tool", "id": "crm.lookup"}, action={"name": "get"}, intent="lookup")
+            ),
+            _judged(own, question()),
+        )
         bound.deadline += 60
         holding, enough = threading.Event(), threading.Event()
 
         def hold() -> None:
-            from django.db import transaction
-
             with transaction.atomic():
                 Counter.objects.select_for_update().get(tenant=own.tenant)
                 holding.set()
@@ -307,10 +323,6 @@ class TestGroup:
         assert [isinstance(outcome, bytes) for outcome in outcomes] == [True, False]
 
     def test_gives_tenants_their_turn(self):
-        from collections import OrderedDict, deque
-
-        from enforcement import commit
-
         class Line:
             def __init__(self, name):
                 self.name = name

@@ -12,7 +12,7 @@ from tests.worlds import World, world
 
 
 @pytest.fixture(scope="module")
-def acme() -> World:
+def acme(database: None) -> World:
     return world(caps={})
 
 
@@ -55,11 +55,17 @@ class TestArguments:
         assert reply.json["status"] == status
 
     def test_abuse_013_tells_two_spellings_of_one_letter_apart(self, acme):
-        composed, decomposed = (machine.ask(acme.pep_key, arguments={"order": name, "amount": "1.00"}) for name in ("\u00e9", "e\u0301"))
+        composed, decomposed = (
+            machine.ask(acme.pep_key, arguments={"order": name, "amount": "1.00"}) for name in ("\u00e9", "e\u0301")
+        )
         assert composed.context["arguments_digest"] != decomposed.context["arguments_digest"]
 
     def test_abuse_019_denies_an_unknown_tool(self, acme):
-        assert machine.ask(acme.pep_key, resource={"type": "tool", "id": "shell"}).told == (False, "deny", "unknown_tool")
+        assert machine.ask(acme.pep_key, resource={"type": "tool", "id": "shell"}).told == (
+            False,
+            "deny",
+            "unknown_tool",
+        )
 
     def test_abuse_020_denies_arguments_off_schema(self, acme):
         reply = machine.ask(acme.pep_key, arguments={"order": 1, "amount": "10.00"})
@@ -67,7 +73,9 @@ class TestArguments:
 
     def test_abuse_021_denies_a_smuggled_argument_and_binds_the_schema(self):
         own = world(caps={})
-        smuggled = machine.ask(own.pep_key, arguments={"order": "A", "amount": "1.00", "webhook_url": "https://evil.test"})
+        smuggled = machine.ask(
+            own.pep_key, arguments={"order": "A", "amount": "1.00", "webhook_url": "https://evil.test"}
+        )
         assert smuggled.told == (False, "deny", "arguments_schema")
         before = machine.ask(own.pep_key)
         tool = own.tenant.tools.get(tool_id="payments.refund")
@@ -178,7 +186,10 @@ class TestCredentials:
 
 class TestRoutes:
     def test_echoes_the_request_id_or_makes_one(self, acme):
-        assert run(send("POST", EVALUATION, acme.pep_key, question(), {"x-request-id": "abc-1"})).headers["x-request-id"] == "abc-1"
+        assert (
+            run(send("POST", EVALUATION, acme.pep_key, question(), {"x-request-id": "abc-1"})).headers["x-request-id"]
+            == "abc-1"
+        )
         assert machine.ask(acme.pep_key).headers["x-request-id"].startswith("req_")
         assert machine.ask("nobody").headers["x-request-id"].startswith("req_")
 

@@ -2,9 +2,11 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from approvals import requests as doors
 from approvals.models import AccessRequest, Approval
@@ -12,7 +14,6 @@ from enforcement.models import Custody, Escalation, Execution
 from evidence import clock, kept, ledger
 from evidence.models import KeptArguments
 from tests.approvals.asking import vote
-from tests.enforcement import machine
 from tests.enforcement.machine import EVALUATION, REQUESTS, Reply, ask, big, get, post, question, send, together
 from tests.worlds import POLICY, SETUP, World, world
 
@@ -20,7 +21,7 @@ ERROR = "urn:openid:authzen:access-request:error:"
 
 
 @pytest.fixture(scope="module")
-def acme() -> World:
+def acme(database: None) -> World:
     return easy()
 
 
@@ -54,6 +55,18 @@ def submission(body: dict[str, Any], denied: Reply, **changes: Any) -> dict[str,
     context = denied.context
     denial = {"evaluation_id": context["evaluation_id"], "expires_at": context["access_request"]["expires_at"]}
     return {**{name: body[name] for name in ("subject", "action", "resource")}, "denial": denial, **changes}
+
+
+def _and_disconnect(work: Callable[[], Any]) -> Callable[[], None]:
+    """A thread of a test has a database connection of its own, and ends it."""
+
+    def whole() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    return whole
 
 
 def error_of(reply: Reply) -> tuple[int, str]:
@@ -127,7 +140,9 @@ class TestEscalation:
 class TestSubmit:
     def test_opens_the_request_of_a_denial(self, acme):
         body = fresh()
-        reply = post(REQUESTS, acme.pep_key, submission(body, ask(acme.pep_key, body), context={"business_justification": "VIP"}))
+        reply = post(
+            REQUESTS, acme.pep_key, submission(body, ask(acme.pep_key, body), context={"business_justification": "VIP"})
+        )
         assert reply.status == 202
         task = reply.json["task"]
         assert (task["status"], reply.headers["location"]) == ("pending", task["status_endpoint"])
@@ -145,7 +160,12 @@ class TestSubmit:
     def test_gives_one_key_and_body_one_task(self, acme):
         body = fresh()
         sent = submission(body, ask(acme.pep_key, body))
-        replies = together([send("POST", REQUESTS, acme.pep_key, sent, {"idempotency-key": f"k-{sent['denial']['evaluation_id']}"}) for _ in range(6)])
+        replies = together(
+            [
+                send("POST", REQUESTS, acme.pep_key, sent, {"idempotency-key": f"k-{sent['denial']['evaluation_id']}"})
+                for _ in range(6)
+            ]
+        )
         assert {reply.status for reply in replies} == {202}
         assert len({reply.json["task"]["id"] for reply in replies}) == 1
 
@@ -179,12 +199,18 @@ class TestSubmit:
 
     def test_refuses_another_tenants_denial(self, acme):
         body, other = fresh(), easy()
-        assert error_of(post(REQUESTS, other.pep_key, submission(body, ask(acme.pep_key, body)))) == (400, "invalid_denial_binding")
+        assert error_of(post(REQUESTS, other.pep_key, submission(body, ask(acme.pep_key, body)))) == (
+            400,
+            "invalid_denial_binding",
+        )
 
     def test_refuses_a_denial_that_offered_nothing(self, acme):
         body = question(resource={"type": "tool", "id": "nope"})
         denied = ask(acme.pep_key, body)
-        sent = {**{name: body[name] for name in ("subject", "action", "resource")}, "denial": {"evaluation_id": denied.context["evaluation_id"]}}
+        sent = {
+            **{name: body[name] for name in ("subject", "action", "resource")},
+            "denial": {"evaluation_id": denied.context["evaluation_id"]},
+        }
         assert error_of(post(REQUESTS, acme.pep_key, sent)) == (400, "not_requestable")
 
     def test_refuses_a_denial_past_its_time(self, acme):
@@ -227,11 +253,13 @@ class TestTask:
 
     def test_is_held_until_it_is_decided(self, acme):
         request = opened(acme, fresh())
-        threading.Timer(0.4, lambda: vote(request, acme.erin)).start()
+        voting = threading.Timer(0.4, _and_disconnect(lambda: vote(request, acme.erin)))
+        voting.start()
         began = time.monotonic()
         reply = get(f"{REQUESTS}/{request.pk}?wait=20", acme.pep_key)
         assert (reply.json["task"]["status"], reply.json["result"]["mode"]) == ("approved", "reevaluate")
         assert time.monotonic() - began < 15
+        voting.join()
 
     def test_is_told_pending_when_the_wait_is_over(self, acme):
         request = opened(acme, fresh())
@@ -248,8 +276,15 @@ class TestTask:
 
     def test_can_be_cancelled_once(self, acme):
         request = opened(acme, fresh())
-        path = get(f"{REQUESTS}/{request.pk}", acme.pep_key).json["task"]["links"]["cancel"].removeprefix("http://testserver")
-        assert post(path, acme.pep_key, {"reason": "not_needed", "comment": "done by hand"}).json["task"]["status"] == "cancelled"
+        path = (
+            get(f"{REQUESTS}/{request.pk}", acme.pep_key)
+            .json["task"]["links"]["cancel"]
+            .removeprefix("http://testserver")
+        )
+        assert (
+            post(path, acme.pep_key, {"reason": "not_needed", "comment": "done by hand"}).json["task"]["status"]
+            == "cancelled"
+        )
         assert error_of(post(path, acme.pep_key, {})) == (409, "invalid_task_state")
         assert "links" not in get(f"{REQUESTS}/{request.pk}", acme.pep_key).json["task"]
 
@@ -257,7 +292,9 @@ class TestTask:
 class TestUse:
     """ABUSE B over the API: what people approved serves one call of one caller, once, in time."""
 
-    def refused(self, own: World, approval: Approval | str, body: dict[str, Any], reason: str, key: str | None = None) -> Reply:
+    def refused(
+        self, own: World, approval: Approval | str, body: dict[str, Any], reason: str, key: str | None = None
+    ) -> Reply:
         reply = ask(key or own.pep_key, using(approval, body))
         assert (reply.json["decision"], reply.context["reason"]) == (False, reason)
         if not isinstance(approval, str):
@@ -272,7 +309,11 @@ class TestUse:
         assert reply.told == (True, "allow", "rule")
         assert reply.context["approval"]["id"] == approval.pk
         row = Execution.objects.get(pk=reply.context["evaluation_id"])
-        assert (row.status, row.request_id, row.deadline) == (Custody.RESERVED, approval.request_id, approval.expires_at)
+        assert (row.status, row.request_id, row.deadline) == (
+            Custody.RESERVED,
+            approval.request_id,
+            approval.expires_at,
+        )
         statement = ledger.find(acme.slug, row.pk)
         assert statement is not None
         assert statement["predicate"]["entitlement"] == {"approval": approval.pk, "request": approval.request_id}
@@ -280,21 +321,40 @@ class TestUse:
 
     def test_abuse_023_refuses_one_field_changed(self, acme):
         body = fresh()
-        reply = self.refused(acme, approved(acme, body), {**body, "context": {**body["context"], "arguments": {"order": "A-1", "amount": "250.01"}}}, "out_of_scope")
+        reply = self.refused(
+            acme,
+            approved(acme, body),
+            {**body, "context": {**body["context"], "arguments": {"order": "A-1", "amount": "250.01"}}},
+            "out_of_scope",
+        )
         assert reply.context["outcome"] == "escalate"
         assert reply.context["next_action"] == "request"
         assert "access_request" in reply.context
 
-    @pytest.mark.parametrize("change", [{"environment": {"files": {"a.py": "sha256:1"}}}, {"environment": {"cwd": "/srv"}}], ids=str)
+    @pytest.mark.parametrize(
+        "change", [{"environment": {"files": {"a.py": "sha256:1"}}}, {"environment": {"cwd": "/srv"}}], ids=str
+    )
     def test_abuse_024_refuses_another_environment(self, acme, change):
         body = fresh(environment={"cwd": "/srv", "files": {"a.py": "sha256:0"}})
         self.refused(acme, approved(acme, body), {**body, "context": {**body["context"], **change}}, "out_of_scope")
 
     def test_abuse_025_refuses_another_agent(self):
         own = easy()
-        own.apply(agents=[{"id": "support-two", "owner": own.username("dana"), "team": "support", "intents": ["*"], "tool_groups": ["*"]}])
+        own.apply(
+            agents=[
+                {
+                    "id": "support-two",
+                    "owner": own.username("dana"),
+                    "team": "support",
+                    "intents": ["*"],
+                    "tool_groups": ["*"],
+                }
+            ]
+        )
         body = fresh()
-        self.refused(own, approved(own, body), {**body, "subject": {"type": "agent", "id": "support-two"}}, "out_of_scope")
+        self.refused(
+            own, approved(own, body), {**body, "subject": {"type": "agent", "id": "support-two"}}, "out_of_scope"
+        )
 
     def test_abuse_026_refuses_another_tenant(self, acme):
         other, body = easy(), fresh()
@@ -319,8 +379,6 @@ class TestUse:
         self.refused(own, approval, body, "approval_expired")
 
     def test_abuse_029_refuses_it_after_a_revocation_it_waited_for(self, acme):
-        from django.db import connection, transaction
-
         body = fresh()
         approval = approved(acme, body)
         replies: list[Reply] = []
@@ -379,7 +437,9 @@ class TestUse:
 
     def test_abuse_148_gives_a_lost_allow_again_at_one_use(self, acme):
         body = fresh(attempt=f"u-{time.monotonic_ns()}")
-        approval = approved(acme, {**body, "context": {name: value for name, value in body["context"].items() if name != "attempt"}})
+        approval = approved(
+            acme, {**body, "context": {name: value for name, value in body["context"].items() if name != "attempt"}}
+        )
         replies = together([send("POST", EVALUATION, acme.pep_key, using(approval, body)) for _ in range(8)])
         assert len({reply.body for reply in replies}) == 1
         assert replies[0].told[0] is True
@@ -395,5 +455,9 @@ class TestUse:
         own = easy()
         body = fresh()
         approval = approved(own, body)
-        own.with_policy(POLICY.replace("{teams: [finance], quorum: 2, step_up: totp}", "{teams: [finance], quorum: 2, step_up: none}"))
+        own.with_policy(
+            POLICY.replace(
+                "{teams: [finance], quorum: 2, step_up: totp}", "{teams: [finance], quorum: 2, step_up: none}"
+            )
+        )
         self.refused(own, approval, body, "out_of_scope")
