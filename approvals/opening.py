@@ -69,16 +69,15 @@ def matching(
 def open_or_join(ask: Ask, *, max_open: int, now: datetime) -> Opened:
     """Join the request that waits for this very action, or open it, in the caller's transaction. Raises TooManyOpen.
 
-    Openings of one tenant stand behind its row, so that neither the limit nor the second look can be raced; the
-    unique constraint on pending actions backs that up. Joining needs no more than the request's own lock.
+    Askers of one tenant stand behind its row, which is locked before any request: neither the second look nor the
+    limit can be raced, and nobody who holds a request waits for who holds the tenant. The unique constraint on pending
+    actions backs that up.
     """
+    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=ask.tenant_id)
     joined = _join(ask, now=now)
-    if joined is None:
-        tenant = Tenant.objects.select_for_update(no_key=True).get(pk=ask.tenant_id)
-        joined = _join(ask, now=now)
-        if joined is None:
-            return Opened(_open(ask, tenant, max_open=max_open, now=now), joined=False)
-    return Opened(joined, joined=True)
+    if joined is not None:
+        return Opened(joined, joined=True)
+    return Opened(_open(ask, tenant, max_open=max_open, now=now), joined=False)
 
 
 def is_party(request: AccessRequest, credential_id: int) -> bool:

@@ -12,7 +12,7 @@ from evidence import clock
 from evidence.models import Record
 from registry import people
 from registry.models import Membership
-from tests.approvals.asking import APPROVE, DENY, ask, call, events, opened, requirement, vote
+from tests.approvals.asking import APPROVE, DENY, approved, ask, call, events, opened, requirement, vote
 from tests.approvals.test_requests import open_
 from tests.races.crowd import at_once, rounds
 from tests.worlds import SETUP, World, world
@@ -97,6 +97,16 @@ class TestSixOpeners:
             assert len({getattr(request, "pk", request) for request in found}) == 1, found
             request = AccessRequest.objects.get(action_digest=made.action_digest)
             assert Counter(events(request)) == {"request.opened": 1, "request.joined": VOTERS - 1}
+
+    def test_what_cannot_be_joined_does_not_jam_them(self, ours: World) -> None:
+        """Rows that every asker looks at and none takes are locked in one order, behind the tenant."""
+        for _ in range(ROUNDS):
+            made = call(ours)
+            approved(ours, made=made)
+            asks = [ask(ours, made, requirements=(requirement(quorum=3),)) for _ in range(VOTERS)]
+            outcomes = at_once([partial(open_, one) for one in asks])
+            assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+            assert AccessRequest.objects.filter(action_digest=made.action_digest, status="pending").count() == 1
 
     def test_the_limit_holds(self, database: None) -> None:
         alone = world()
