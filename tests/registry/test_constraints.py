@@ -54,7 +54,7 @@ class TestSameTenant:
 
     def test_refuses_to_move_a_row_that_others_refer_to(self, worlds: tuple[World, World]) -> None:
         ours, theirs = worlds
-        with pytest.raises(DatabaseError, match="(?i)foreign key constraint"):
+        with pytest.raises(DatabaseError, match=r"(?i)foreign key constraint"):
             run("UPDATE registry_team SET tenant_id = %s, name = 'x' WHERE id = %s", theirs.tenant.pk,
                 ours.erin.teams.get().team_id)  # fmt: skip
 
