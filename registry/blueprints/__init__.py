@@ -67,6 +67,7 @@ def apply(blueprint: Blueprint, *, actor: Actor, now: datetime) -> Applied:
         there = plan.present(tenant)
         form = Form()
         plan.check_references(form, blueprint, there)
+        _check_addresses(form, blueprint, there)
         if form.faults:
             raise blueprint.problems(form.faults)
         changed = tuple(plan.changes(blueprint, there))
@@ -120,7 +121,6 @@ def _write(
     changes.bump(tenant)
     form = Form()
     paths = {(item.kind, item.key): item.path for item in blueprint.items}
-    _check_addresses(form, blueprint, there)
     for change in changed:
         try:
             write.write(change, desk)
