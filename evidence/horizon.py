@@ -41,19 +41,29 @@ class Horizon:
         self._writers: Collection[str] = ()
         self._settled = 0
         self._answered_to = 0
+        self._left: dict[str, int] = {}
 
     def due(self) -> dict[str, list[int]]:
         """The oldest unsealed rows by log, in the order of their ids."""
         self._settle()
         low = self._sweep()
-        found = list(_unsealed(low).values_list("id", "log")[:AT_ONCE])
+        found = list(_unsealed(low).exclude(log__in=self._left).values_list("id", "log")[:AT_ONCE])
         full = len(found) == AT_ONCE
         self._answered_to = min(self._settled, found[-1][0]) if full else self._settled
         return _by_log(found)
 
     def all_sealed(self) -> None:
-        """Everything of the last answer is sealed now: the next search starts behind it."""
+        """Everything of the last answer is sealed now or left alone: the next search starts behind it."""
         self._sealed_to = max(self._sealed_to, self._answered_to)
+
+    def leave(self, log: str) -> None:
+        """Answer nothing of this log until `take_back`, so that it holds up no other."""
+        self._left.setdefault(log, self._sealed_to)
+
+    def take_back(self) -> None:
+        """Look again at the logs that were left, from where they were left."""
+        self._sealed_to = min([self._sealed_to, *self._left.values()])
+        self._left.clear()
 
     def _settle(self) -> None:
         """Move on if everybody who could still fill the ids up to the candidate has committed or given up."""
@@ -71,6 +81,7 @@ class Horizon:
             low = max(0, self._swept_to - _SWEEP)
             if _unsealed(low).filter(id__lte=self._swept_to).exists():
                 self._sealed_to = min(self._sealed_to, low)
+                self._left = {log: min(left, low) for log, left in self._left.items()}
             self._swept_to = low
         return self._sealed_to
 

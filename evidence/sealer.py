@@ -41,41 +41,45 @@ class Sealer(threading.Thread):
         """Seal what is due at monotonic second `at`. How many records that were."""
         if self._horizon is None:
             self._horizon = Horizon()
-        self._catch_up(at)
+        self._catch_up(self._horizon, at)
         count, complete = 0, True
         for log, rows in self._horizon.due().items():
-            done = self._seal(log, rows, at)
-            count += done
-            complete = complete and done == len(rows)
+            try:
+                done = self._seal(log, rows, at)
+            except seal.BrokenLog as error:
+                self._report(log, error)
+                self._horizon.leave(log)
+            else:
+                count += done
+                complete = complete and done == len(rows)
         if complete:
             self._horizon.all_sealed()
         return count
 
     def _seal(self, log: str, rows: list[int], at: float) -> int:
-        """How many of `rows` are sealed now for certain: none if it is too early for this log or it is broken."""
+        """How many of `rows` are sealed now for certain: none if it is too early for this log or another is at it."""
         if len(rows) < seal.BATCH and at - self._last.get(log, float("-inf")) < _SPACING:
             return 0
         self._last[log] = at
         done = 0
-        try:
-            for start in range(0, len(rows), seal.BATCH):
-                part = rows[start : start + seal.BATCH]
-                if seal.seal(log, part) is None:
-                    break
-                done += len(part)
-        except seal.BrokenLog as error:
-            self._report(log, error)
+        for start in range(0, len(rows), seal.BATCH):
+            part = rows[start : start + seal.BATCH]
+            if seal.seal(log, part) is None:
+                break
+            done += len(part)
         else:
             self._broken.pop(log, None)
         return done
 
     def _report(self, log: str, error: seal.BrokenLog) -> None:
-        """Once, not five times a second."""
+        """Once, not every time it is tried."""
         if self._broken.get(log) != str(error):
             self._broken[log] = str(error)
             _log.critical("sealing stopped, the database cannot be trusted: %s", error)
 
-    def _catch_up(self, at: float) -> None:
+    def _catch_up(self, horizon: Horizon, at: float) -> None:
+        """Once a minute: what could not be sealed or brought out is tried again."""
         if self._caught_up is None or at - self._caught_up >= _CATCH_UP:
             self._caught_up = at
             seal.publish_missing()
+            horizon.take_back()

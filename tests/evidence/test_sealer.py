@@ -27,15 +27,37 @@ class TestRound:
         seal._trees.clear()
         with tampering() as cursor:
             cursor.execute("DELETE FROM evidence_sealed WHERE log = %s AND seq = 2", [broken])
-        for at in (0, 10):
+        decisions(broken, 1)
+        for at in (0, 10, 100):
             decisions(sound, 2)
             sealer.round(at=at)
         assert_one_sound_tree(sound)
+        assert sealer._horizon._sealed_to >= max(Sealed.objects.filter(log=sound).values_list("record_id", flat=True))
         told = [record for record in caplog.records if broken in record.message]
         assert [record.levelname for record in told] == ["CRITICAL"]
         with tampering() as cursor:  # so that later tests' sealers have nothing to say about it
             for table in ("sealed", "checkpoint", "record"):
                 cursor.execute(f"DELETE FROM evidence_{table} WHERE log = %s", [broken])
+
+    def test_a_log_that_is_whole_again_is_taken_up_where_it_was_left(
+        self, sealer: Sealer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        log, other = a_log(), a_log()
+        decisions(log, 3)
+        sealer.round(at=0)
+        seal._trees.clear()
+        latest = sink.directory(log) / "latest"
+        kept = latest.read_text()
+        latest.write_text("rubbish")
+        decisions(log, 3)
+        for at in (10, 20):
+            decisions(other, 1)
+            sealer.round(at=at)
+        assert Sealed.objects.filter(log=log).count() == 3
+        latest.write_text(kept)
+        sealer.round(at=100)
+        assert_one_sound_tree(log)
+        assert_one_sound_tree(other)
 
     def test_leaves_time_between_two_checkpoints_of_a_log(self, sealer: Sealer) -> None:
         log = a_log()
