@@ -17,6 +17,14 @@ _GAP = 1e21  # from here on RFC 8785 writes an exponent; below it a whole float 
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def _refuse_float(_: str) -> NoReturn:
+    raise ValueError("a float")
+
+
+_decode_plain = msgspec.json.Decoder(float_hook=_refuse_float).decode
+write_plain = _encode  # for parts of what `loads_plain` read, and for texts, bools and whole numbers of our own
 _FOLD = bytes.maketrans(b"123456789[", b"000000000{")  # all digits are one, all opening brackets are one
 _LONG_NUMBER = b"0" * 16  # 2^53 has sixteen digits
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -64,6 +72,24 @@ def loads_object(data: bytes) -> dict[str, Any]:
     value = loads(data)
     if type(value) is not dict:
         raise Unrepresentable("the top level must be a JSON object")
+    return value
+
+
+def loads_plain(data: bytes) -> dict[str, Any] | None:
+    """The object of a document of which `write_plain` writes every part as `dumps` would; None if it cannot say so.
+
+    For who digests many parts of one document. Plain is ASCII without escapes, floats and long numbers; what is not,
+    or is no document at all, is for `loads_object` to judge.
+    """
+    folded = data.translate(_FOLD)
+    if not data.isascii() or b"\\" in data or _LONG_NUMBER in folded or folded.count(b"{") > DEPTH:
+        return None
+    try:
+        value = _decode_plain(data)
+    except ValueError:
+        return None
+    if type(value) is not dict or data.count(b'"') != _encode(value).count(b'"'):
+        return None
     return value
 
 

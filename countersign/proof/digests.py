@@ -59,6 +59,19 @@ def arguments_digest(arguments: Mapping[str, Any]) -> str:
     return _PREFIX + _sha256(_ARGUMENTS + canonical.dumps(arguments)).hexdigest()
 
 
+def arguments_digest_of(canonical_arguments: bytes) -> str:
+    """`arguments_digest` of arguments whose RFC 8785 bytes are at hand."""
+    return _PREFIX + _sha256(_ARGUMENTS + canonical_arguments).hexdigest()
+
+
+def committed(salt: bytes, canonical_action: bytes) -> tuple[str, str]:
+    """`action_digest` and `commitment` of an action whose RFC 8785 bytes are at hand."""
+    if len(salt) != SALT_BYTES:
+        raise BadSalt(f"a salt has {SALT_BYTES} bytes")
+    action = _sha256(_ACTION + canonical_action)
+    return _PREFIX + action.hexdigest(), _PREFIX + _sha256(_COMMITMENT + salt + action.digest()).hexdigest()
+
+
 def action_digest(action: Mapping[str, Any]) -> str:
     """What an approval binds of the whole action (the closed object, the tenant and the arguments' digest included)."""
     return _PREFIX + _sha256(_ACTION + canonical.dumps(action)).hexdigest()

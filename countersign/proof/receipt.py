@@ -10,7 +10,6 @@ from countersign.proof.keys import Signer, Verifier
 _ANSWER = b"countersign/answer/v1\n"
 _DOMAIN = b"countersign/receipt/v1\n"
 _MEMBERS = {"log", "leaf", "answer_digest", "batch_root", "path", "promised_by", "key_id", "signature"}
-_LEFT, _RIGHT = "left:", "right:"  # on which side the sibling stands: a receipt needs no index
 _LEVELS = 32
 
 
@@ -59,42 +58,39 @@ def without_receipt(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def promise(entries: Sequence[Entry], *, promised_by: str, signer: Signer) -> list[dict[str, Any]]:
     """A receipt for each entry, in order, all under one Ed25519 signature over the batch's Merkle root."""
+    return [canonical.loads_object(receipt) for receipt in written(entries, promised_by=promised_by, signer=signer)]
+
+
+def written(entries: Sequence[Entry], *, promised_by: str, signer: Signer) -> list[bytes]:
+    """The receipts of `promise` in their RFC 8785 form."""
     if not entries:
         return []
-    end = b'","log":%b,"promised_by":' + canonical.dumps(promised_by) + b"}"
-    tails = {log: end % canonical.dumps(log) for log in {entry.log for entry in entries}}
-    leaves = [digests.text(entry.leaf) for entry in entries]
+    by = canonical.dumps(promised_by)
+    logs = {log: canonical.dumps(log) for log in {entry.log for entry in entries}}
+    leaves = [digests.text(entry.leaf)[7:].encode() for entry in entries]
+    answers = [digests.check(entry.answer_digest).encode() for entry in entries]
+    ends = [b'","log":%b,"promised_by":%b}' % (logs[entry.log], by) for entry in entries]
     hashes = [
-        sha256(
-            b'\x00{"answer_digest":"%b","leaf":"%b%b'
-            % (digests.check(e.answer_digest).encode(), leaf.encode(), tails[e.log])
-        ).digest()
-        for e, leaf in zip(entries, leaves, strict=True)
+        sha256(b'\x00{"answer_digest":"%b","leaf":"sha256:%b%b' % (answer, leaf, end)).digest()
+        for answer, leaf, end in zip(answers, leaves, ends, strict=True)
     ]
     head, paths = _paths(hashes)
-    signature = base64text.encode(signer.sign(_DOMAIN + head))
-    batch_root = digests.text(head)
+    signature = base64text.encode(signer.sign(_DOMAIN + head)).encode()
+    batch = b'","batch_root":"%b","key_id":"%b","leaf":"sha256:' % (digests.text(head).encode(), signer.key_id.encode())
+    tail = b'],"promised_by":%b,"signature":"%b"}' % (by, signature)
     return [
-        {
-            "log": entry.log,
-            "leaf": leaf,
-            "answer_digest": entry.answer_digest,
-            "batch_root": batch_root,
-            "path": path,
-            "promised_by": promised_by,
-            "key_id": signer.key_id,
-            "signature": signature,
-        }
-        for entry, leaf, path in zip(entries, leaves, paths, strict=True)
+        b'{"answer_digest":"%b%b%b","log":%b,"path":[%b%b'
+        % (answer, batch, leaf, logs[entry.log], b",".join(path), tail)
+        for entry, answer, leaf, path in zip(entries, answers, leaves, paths, strict=True)
     ]
 
 
-def _paths(hashes: Sequence[bytes]) -> tuple[bytes, list[list[str]]]:
-    """The RFC 6962 root over `hashes` and the sided path of each, level by level.
+def _paths(hashes: Sequence[bytes]) -> tuple[bytes, list[list[bytes]]]:
+    """The RFC 6962 root over `hashes` and the sided path of each, level by level, its steps written as JSON.
 
     Pairing neighbours and letting a lone last node rise unchanged builds the very tree of RFC 6962.
     """
-    paths: list[list[str]] = [[] for _ in hashes]
+    paths: list[list[bytes]] = [[] for _ in hashes]
     level, span = list(hashes), 1
     while len(level) > 1:
         above = []
@@ -103,10 +99,12 @@ def _paths(hashes: Sequence[bytes]) -> tuple[bytes, list[list[str]]]:
             above.append(merkle.node_hash(left, right))
             first = at * span
             middle = first + span
+            step = b'"right:%b"' % right.hex().encode()
             for path in paths[first:middle]:
-                path.append(_RIGHT + right.hex())
+                path.append(step)
+            step = b'"left:%b"' % left.hex().encode()
             for path in paths[middle : middle + span]:
-                path.append(_LEFT + left.hex())
+                path.append(step)
         if len(level) & 1:
             above.append(level[-1])
         level, span = above, span * 2

@@ -281,3 +281,25 @@ class TestDumps:
     def test_what_is_written_can_be_read_and_is_its_own_canonical_form(self, value):
         data = canonical.dumps(value)
         assert canonical.dumps(canonical.loads(data)) == data
+
+
+class TestPlain:
+    @pytest.mark.parametrize(
+        "data",
+        [b'{"a":1.5}', b'{"a":1e5}', '{"ä":1}'.encode(), b'{"a":"\\n"}', b'{"a":1,"a":1}', b"[]", b'"a"', b"", b"{",
+         b'{"a":1234567890123456}', b'{"a":' * 65 + b"1" + b"}" * 65],
+        ids=repr,
+    )  # fmt: skip
+    def test_leaves_what_it_cannot_vouch_for_to_the_others(self, data):
+        assert canonical.loads_plain(data) is None
+
+    @given(st.dictionaries(st.text("ab~ \x7f.\"", max_size=4), st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(max_size=4),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=8,
+    )))  # fmt: skip
+    def test_writes_every_part_as_the_reference_does(self, value):
+        value_read = canonical.loads_plain(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        if value_read is not None:
+            assert value_read == value
+            for part in (value_read, *value_read.values()):
+                assert canonical.write_plain(part) == canonical.dumps_slowly(part)
