@@ -334,6 +334,7 @@ class TestKeys:
         pytest.param(lambda m, k: m.update({f"keys/{k}.vkey": Signer(name="x", seed=b"x" * 32).vkey.encode() + b"\n"}), id="other vkey"),
         pytest.param(lambda m, k: m.update({f"keys/{k}.vkey": m[f"keys/{k}.vkey"].strip()}), id="no end"),
         pytest.param(lambda m, k: m.update({f"keys/{k}.vkey": b"\xff"}), id="no text"),
+        pytest.param(lambda m, k: m.update({f"keys/{k}.vkey": b"nonsense\n"}), id="no key"),
         pytest.param(lambda m, k: m.update({"keys/00000000.pem": b"x"}), id="stray pem"),
     ])  # fmt: skip
     def test_refuses_keys_that_do_not_fit(self, log, full, lay, change):
@@ -408,6 +409,10 @@ class TestConsistency:
     def test_refuses_malformed_older_checkpoints(self, full, lay, bend, change):
         assert failed(lay(full, forge=bend("checkpoint.prev.json", lambda p: kept(change(p))))) == "consistency"
 
+    def test_refuses_older_checkpoints_that_are_no_list_even_if_empty(self, full, lay):
+        path = lay(full, forge=lambda m: m.update({"checkpoint.prev.json": b"{}"}))
+        assert (failed(path), says(path)) == ("consistency", "checkpoint.prev.json: not a list")
+
     @pytest.mark.parametrize("size", [3, 6, 7])
     def test_takes_a_checkpoint_that_fits(self, log, full, lay, size):
         assert pack.verify(lay(full), against=log.head(size)).ok
@@ -460,6 +465,10 @@ class TestSignatures:
         assert (
             failed(lay(full, forge=lambda m: m.update({"records.jsonl": change(m["records.jsonl"])}))) == "signatures"
         )
+
+    def test_refuses_a_last_line_without_its_end(self, full, lay):
+        path = lay(full, forge=lambda m: m.update({"records.jsonl": m["records.jsonl"][:-1]}))
+        assert says(path) == "records.jsonl: the last line has no end"
 
 
 class TestStatements:
@@ -563,6 +572,17 @@ class TestArguments:
         path = lay(log.pack(arguments=(disclose(amount="1.00"),)))
         assert (failed(path), "no record" in says(path)) == ("arguments", True)
 
+    def test_refuses_arguments_under_another_name(self, full, lay, disclose):
+        name = f"args/{disclose().commitment[7:]}.json"
+        path = lay(full, forge=lambda m: m.update({f"args/{'0' * 64}.json": m.pop(name)}))
+        assert (failed(path), "not those that were committed to" in says(path)) == ("arguments", True)
+
+    def test_abuse_123_refuses_another_tenants_action_even_if_committed_to(self, log, lay, disclose):
+        rival = disclose(tenant="rival")
+        log.add(Event.DECISION_MADE, "eva_9", commitment=rival.commitment, action={"tool": "x"})
+        path = lay(log.pack(arguments=(rival,)))
+        assert (failed(path), "another tenant" in says(path)) == ("arguments", True)
+
 
 class TestApprovals:
     def rest_on(self, log, **members):
@@ -607,6 +627,11 @@ class TestPolicies:
         digest = f"sha256:{__import__('hashlib').sha256(stray).hexdigest()}"
         path = lay(replace(full, policies={digest: stray}))
         assert (failed(path), "no record" in says(path)) == ("policies", True)
+
+    def test_refuses_a_source_under_another_digest(self, full, lay):
+        name = f"policy/{next(iter(full.policies))[7:]}.yaml"
+        path = lay(full, forge=lambda m: m.update({f"policy/{'0' * 64}.yaml": m.pop(name)}))
+        assert (failed(path), "not the source of that digest" in says(path)) == ("policies", True)
 
 
 class TestMapping:
