@@ -73,11 +73,12 @@ def open_or_join(ask: Ask, *, max_open: int, now: datetime) -> Opened:
     limit can be raced, and nobody who holds a request waits for who holds the tenant. The unique constraint on pending
     actions backs that up.
     """
-    tenant = Tenant.objects.select_for_update(no_key=True).get(pk=ask.tenant_id)
+    draft = _row(ask, now=now)  # before the lock: what is shown of a megabyte takes its time
+    Tenant.objects.select_for_update(no_key=True).get(pk=ask.tenant_id)
     joined = _join(ask, now=now)
     if joined is not None:
         return Opened(joined, joined=True)
-    return Opened(_open(ask, tenant, max_open=max_open, now=now), joined=False)
+    return Opened(_open(ask, draft, max_open=max_open, now=now), joined=False)
 
 
 def is_party(request: AccessRequest, credential_id: int) -> bool:
@@ -132,9 +133,8 @@ def _approved(now: datetime, credential_id: int | None) -> Q:
 # --- opening
 
 
-def _open(ask: Ask, tenant: Tenant, *, max_open: int, now: datetime) -> AccessRequest:
-    request = _row(ask, tenant, now=now)
-    waiting = AccessRequest.objects.filter(tenant=tenant, agent_id=request.agent_id, status=Status.PENDING)
+def _open(ask: Ask, request: AccessRequest, *, max_open: int, now: datetime) -> AccessRequest:
+    waiting = AccessRequest.objects.filter(tenant_id=ask.tenant_id, agent_id=request.agent_id, status=Status.PENDING)
     if waiting.filter(expires_at__gt=now).count() >= max_open:
         raise TooManyOpen(request.agent_id, max_open)
     request.save(force_insert=True)
@@ -153,8 +153,9 @@ def _open(ask: Ask, tenant: Tenant, *, max_open: int, now: datetime) -> AccessRe
     return request
 
 
-def _row(ask: Ask, tenant: Tenant, *, now: datetime) -> AccessRequest:
+def _row(ask: Ask, *, now: datetime) -> AccessRequest:
     call, verdict = ask.call, ask.verdict
+    tenant = Tenant.objects.get(pk=ask.tenant_id)
     wait = requirements.open_for(verdict.requirements)
     agent_id = _typed(call.subject_type, call.subject_id, usual="agent")
     shown = display.show(

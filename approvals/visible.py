@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 LINE = "⏎\n"  # a line break stays one, marked, so that a value cannot pretend to be the next line of the card
 
@@ -57,25 +58,26 @@ _WRITTEN_TOGETHER = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOF
 
 def visible(text: str) -> Seen:
     """`text` with every trick escaped, and the tricks' names."""
-    if text.isascii() and text.isprintable():
-        return Seen(text, frozenset())
+    if text.isascii():
+        flags = {Flag.CONTROL} if _ASCII_CONTROL.search(text) else ()
+        return Seen(text.translate(_ASCII), frozenset(flags))
     tricks = _mixed(text) | _denormal(text)
     shown: list[str] = []
-    flags = {flag for _, flag in tricks}
+    found = {flag for _, flag in tricks}
     if not unicodedata.is_normalized("NFC", text):
-        flags.add(Flag.NOT_NORMALISED)
+        found.add(Flag.NOT_NORMALISED)
     positions = {position for position, _ in tricks}
     for position, character in enumerate(text):
         flag = _trick(character)
         if flag:
-            flags.add(flag)
+            found.add(flag)
         if character == "\n":
             shown.append(LINE)
         elif flag or character in _OURS or position in positions:
             shown.append(escaped(character))
         else:
             shown.append(character)
-    return Seen("".join(shown), frozenset(flags))
+    return Seen("".join(shown), frozenset(found))
 
 
 def escaped(character: str) -> str:
@@ -83,6 +85,11 @@ def escaped(character: str) -> str:
     return f"⟨U+{ord(character):04X}⟩"
 
 
+_ASCII_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+_ASCII = {code: escaped(chr(code)) for code in (*range(0x20), 0x7F)} | {0x0A: LINE}
+
+
+@lru_cache(maxsize=4096)
 def _trick(character: str) -> Flag | None:
     """What one character does on its own, wherever it stands."""
     if character in {" ", "\n"} or "!" <= character <= "~":
@@ -124,6 +131,7 @@ def _mixed(text: str) -> set[tuple[int, Flag]]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def _script(character: str) -> str | None:
     """The script of a letter by its Unicode name; scripts that are written together count as one."""
     if not character.isalpha() or character in _BLANK or _is_styled_ascii(character):
