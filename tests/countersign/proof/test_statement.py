@@ -162,6 +162,14 @@ class TestParse:
         with pytest.raises(BadStatement):
             statement.parse(bend(build()))
 
+    def test_refuses_a_predicate_that_only_lists_the_names(self):
+        with pytest.raises(BadStatement, match="not an object"):
+            statement.parse(rfc8785.dumps({**whole(), "predicate": sorted(statement.REQUIRED)}))
+
+    def test_refuses_an_event_it_never_heard_of(self):
+        with pytest.raises(BadStatement, match="unknown predicateType"):
+            statement.parse(rfc8785.dumps(whole(but(event="unheard.of"))))
+
     def test_reads_what_was_built(self):
         data = build(but(thread=NEXT))
         record = statement.parse(data)
