@@ -131,6 +131,13 @@ class TestPromise:
             assert path == merkle.inclusion_proof(index, len(leaves), node)
             receipt.verify(one, answer={"log": logs[index]}, verifiers=[PDP.verifier])
 
+    @pytest.mark.parametrize("log", ["log.example/acme", 'a"b\\c\n', "é😀"])
+    @pytest.mark.parametrize("count", [1, 3, 32])
+    def test_what_is_written_is_canonical(self, log, count):
+        batch = entries(count, log)
+        made = receipt.written(batch, promised_by=BY, signer=PDP)
+        assert [rfc8785.dumps(one) for one in receipt.promise(batch, promised_by=BY, signer=PDP)] == made
+
     def test_signs_once_for_all(self):
         assert len({one["signature"] for one in promise()}) == 1
 
