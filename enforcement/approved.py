@@ -3,8 +3,6 @@
 The use, the caps, the record and the custody of the execution are one transaction. Locks: request, approval, counters.
 """
 
-from dataclasses import replace
-
 from django.db import transaction
 
 from approvals import requests
@@ -69,7 +67,7 @@ def _allow(step: Step, moment: Moment, asks: Asks) -> bytes:
     members = {"budget": telling.budget(charged)} if charged else {}
     bound = asking.under_commitment_of(request, step.asked, step.world)
     return asking.recorded(
-        replace(step, asked=bound),
+        step._replace(asked=bound),
         moment,
         telling.approved(telling.of_verdict(step.verdict)),
         thread=request.pk,

@@ -1,9 +1,9 @@
 """An escalated call in; its answer out, with the task that waits for it or the way to open one. Blocking."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
@@ -27,9 +27,8 @@ from registry.snapshot import KeyView
 DENIAL_LIFE = timedelta(minutes=10)  # how long a denial can be requested upon
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One call on its way through a transaction of its own."""
+class Step(NamedTuple):
+    """One call, judged and not yet answered."""
 
     asked: Asked
     key: KeyView
@@ -70,9 +69,9 @@ def escalate(step: Step, moment: Moment, said: Said, *, more: Mapping[str, Any] 
         words = "This call is approved already; ask again and present the approval."
         said = telling.because_of(said, Because(Reason.APPROVAL_AVAILABLE, words), outcome=Outcome.ESCALATE)
     access = _access(step, moment, said, request)
-    _keep(replace(step, asked=asked), moment)
+    _keep(step._replace(asked=asked), moment)
     return recorded(
-        replace(step, asked=asked),
+        step._replace(asked=asked),
         moment,
         said,
         thread=thread,
@@ -183,7 +182,13 @@ def recorded(
         **members,
     )
     body = telling.answer(
-        said, asked=asked, world=world, brief=step.key.brief, evaluation_id=step.evaluation_id, at=moment.now, more=more
+        said,
+        asked=asked,
+        world=world,
+        brief=step.key.brief,
+        evaluation_id=step.evaluation_id,
+        at=moment.now,
+        more=more or {},
     )
     told = batch.promised(
         body, log=world.tenant, leaf=written.leaf, now=moment.now, signer=keys.signer(Purpose.PDP)

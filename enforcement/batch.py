@@ -1,20 +1,19 @@
-"""Decided calls in, journal entries and answers out, under one signature. Pure: what the group commit writes."""
+"""Judged calls in, journal entries and answers out, under one signature. Pure: what the group commit writes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from countersign.policy.values import Mode
 from countersign.proof import receipt
-from countersign.proof.events import Event
 from countersign.proof.keys import Signer
-from enforcement import budgets, telling
+from enforcement import records, telling
 from enforcement.budgets import Asks, Claim, Demand
 from enforcement.memory import World
 from enforcement.parse import Asked
-from enforcement.telling import Said
+from enforcement.telling import Told
 from evidence import journal
 from evidence.journal import Entry
 from registry.snapshot import KeyView
@@ -31,20 +30,20 @@ class Judged:
     key: KeyView
     world: World
     evaluation_id: str
-    said: Said
+    told: Told
     asks: Asks
     offset: float  # of the clock it was judged by
+    claim: Claim
 
-    @property
-    def enforced(self) -> bool:
-        """Whether caps may refuse this call, or only count it."""
-        return self.said.mode is Mode.ENFORCE
 
-    @property
-    def claim(self) -> Claim:
-        """Only what will run is counted. A call that is over a cap by itself takes nothing."""
-        runs = self.said.permitted and (self.asks.refusal is None or not self.enforced)
-        return Claim(self.asks.demands if runs else (), enforced=self.enforced)
+def judged(
+    asked: Asked, *, key: KeyView, world: World, evaluation_id: str, told: Told, asks: Asks, offset: float
+) -> Judged:
+    """Only what will run is counted; observing counts without refusing. A call over a cap by itself takes nothing."""
+    enforced = told.said.mode is Mode.ENFORCE
+    runs = told.said.permitted and (asks.refusal is None or not enforced)
+    claim = Claim(asks.demands if runs else (), enforced)
+    return Judged(asked, key, world, evaluation_id, told, asks, offset, claim)
 
 
 class Built(NamedTuple):
@@ -54,22 +53,21 @@ class Built(NamedTuple):
     answer: bytes
 
 
-def build(judged: Sequence[Judged], refused: Sequence[Demand | None], *, now: datetime, signer: Signer) -> list[Built]:
+def build(calls: Sequence[Judged], refused: Sequence[Demand | None], *, now: datetime, signer: Signer) -> list[Built]:
     """Entries and answers of one batch, in order. `refused` is what `caps.reserve` said of each."""
+    writer = records.Writer(now)
     entries: list[Entry] = []
     answers: list[bytes] = []
     promises: list[receipt.Entry] = []
-    seconds = int(now.timestamp())
-    for one, demand in zip(judged, refused, strict=True):
-        said = _said(one, demand)
-        entry = _entry(one, said, demand, now=now, seconds=seconds)
-        answer = telling.answer(
-            said, asked=one.asked, world=one.world, brief=one.key.brief, evaluation_id=one.evaluation_id, at=now
-        )
+    for one, demand in zip(calls, refused, strict=True):
+        told = _told(one, demand)
+        entry = writer.entry(one, told, () if demand is not None and one.claim.enforced else one.claim.demands)
+        tail = told.brief if one.key.brief else told.full
+        answer = telling.plain_answer(one.asked, tail, evaluation_id=one.evaluation_id, at=writer.at)
         entries.append(entry)
         answers.append(answer)
         promises.append(receipt.Entry(one.world.tenant, entry.leaf, answer_digest(answer)))
-    receipts = receipt.promise(promises, promised_by=journal.timestamp(now + PROMISED_WITHIN), signer=signer)
+    receipts = receipt.written(promises, promised_by=journal.timestamp(now + PROMISED_WITHIN), signer=signer)
     return [
         Built(entry, telling.with_receipt(answer, promised))
         for entry, answer, promised in zip(entries, answers, receipts, strict=True)
@@ -84,35 +82,13 @@ def answer_digest(answer: bytes) -> str:
 def promised(answer: bytes, *, log: str, leaf: bytes, now: datetime, signer: Signer) -> bytes:
     """One answer with a receipt of its own, for decisions made outside of the group commit."""
     entry = receipt.Entry(log, leaf, answer_digest(answer))
-    (one,) = receipt.promise([entry], promised_by=journal.timestamp(now + PROMISED_WITHIN), signer=signer)
+    (one,) = receipt.written([entry], promised_by=journal.timestamp(now + PROMISED_WITHIN), signer=signer)
     return telling.with_receipt(answer, one)
 
 
-def _said(one: Judged, demand: Demand | None) -> Said:
-    if not one.said.permitted:
-        return one.said
+def _told(one: Judged, demand: Demand | None) -> Told:
+    if not one.told.said.permitted:
+        return one.told
     if one.asks.refusal is not None:
-        return telling.over_cap(one.said, one.asks.refusal)
-    return one.said if demand is None else telling.over_cap(one.said, demand.refusal)
-
-
-def _entry(one: Judged, said: Said, demand: Demand | None, *, now: datetime, seconds: int) -> Entry:
-    call = one.asked.call
-    members: dict[str, Any] = {"action": telling.action(one.asked), "decision": telling.decision(said, one.world)}
-    taken = one.claim.demands if demand is None or not one.enforced else ()
-    if taken:
-        members["budget"] = telling.budget(budgets.charges(taken, seconds))
-    return journal.entry(
-        Event.DECISION_MADE,
-        event_id=one.evaluation_id,
-        tenant=one.world.tenant,
-        thread=one.evaluation_id,
-        n=0,
-        prev_leaf=None,
-        recorded_at=now,
-        actor=telling.actor(one.key),
-        commitment=one.asked.commitment,
-        members=members,
-        session=call.session or "",
-        transaction=call.transaction or "",
-    )
+        return telling.told_over_cap(one.told, one.asks.refusal, one.world)
+    return one.told if demand is None else telling.told_over_cap(one.told, demand.refusal, one.world)

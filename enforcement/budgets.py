@@ -6,7 +6,7 @@ Money is counted in whole millionths of its currency, so that it adds up exactly
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from countersign.policy.money import parse_amount
 from countersign.policy.values import Because, Call, Caps, Reason, SpendCap, TokenCap
@@ -14,6 +14,7 @@ from countersign.policy.values import Because, Call, Caps, Reason, SpendCap, Tok
 DAY = 86_400
 _MILLIONTHS = Decimal(10**6)
 _MOST = 10**18  # fits the column with room to spare; a cap beyond it is this
+_DIGITS, _QUICK = 6, 16  # decimal places, and characters of an amount that is read without a Decimal
 
 Place = tuple[int, str]
 """Tenant and counter key. The window follows from the key and the time, which are one for a whole batch."""
@@ -22,8 +23,7 @@ Place = tuple[int, str]
 class Demand(NamedTuple):
     """What one call asks of one counter: `amount` more in the present window of `seconds`, at most `limit` in all."""
 
-    tenant_id: int
-    key: str
+    place: Place
     cap: Reason
     seconds: int
     limit: int
@@ -31,8 +31,8 @@ class Demand(NamedTuple):
     words: str  # names no limit: an agent could feel thresholds out by it
 
     @property
-    def place(self) -> Place:
-        return (self.tenant_id, self.key)
+    def key(self) -> str:
+        return self.place[1]
 
     @property
     def refusal(self) -> Because:
@@ -40,8 +40,7 @@ class Demand(NamedTuple):
         return Because(self.cap, self.words)
 
 
-@dataclass(frozen=True, slots=True)
-class Asks:
+class Asks(NamedTuple):
     """What one call asks of the counters, and why it is over a cap whatever they say."""
 
     demands: tuple[Demand, ...] = ()
@@ -51,50 +50,82 @@ class Asks:
 NOTHING = Asks()
 
 
-def asks(caps: Caps, call: Call, *, tenant_id: int) -> Asks:
-    """All that the caps of a tool say of one call. Sorted by counter: the order in which rows are locked."""
-    who = "" if caps.shared else call.subject_id
-    where = f"{len(who)}:{who} {call.resource_id}"
-    demands = [
-        Demand(
-            tenant_id, f"rate/{rate.seconds} {where}", Reason.RATE_CAP, rate.seconds, rate.limit, 1,
-            "This tool has been called as often as it may be for now.",
-        )
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """A spend cap in millionths, and its counter."""
+
+    argument: str
+    per_call: int | None
+    per_day: int | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the caps of a tool ask of every call of one subject, but for the amounts."""
+
+    rates: Asks
+    spend: Spend | None
+    tokens: TokenCap | None
+    tokens_place: Place
+
+
+def plan(caps: Caps, *, subject_id: str, tool_id: str, tenant_id: int) -> Plan:
+    """Counted for each subject apart, unless the tool's caps are shared. Lengths keep two pairs of names apart."""
+    who = "" if caps.shared else subject_id
+    where = f"{len(who)}:{who} {tool_id}"
+    words = "This tool has been called as often as it may be for now."
+    rates = sorted(
+        Demand((tenant_id, f"rate/{rate.seconds} {where}"), Reason.RATE_CAP, rate.seconds, rate.limit, 1, words)
         for rate in caps.rates
-    ]  # fmt: skip
-    refusal = None
-    if caps.spend is not None:
-        spent = _spend(caps.spend, call, tenant_id, where)
-        refusal = spent.refusal
-        demands += spent.demands
-    if caps.tokens is not None:
-        used = _tokens(caps.tokens, call, tenant_id, where)
-        refusal = refusal or used.refusal
-        demands += used.demands
-    demands.sort()
-    return Asks(tuple(demands), refusal)
+    )
+    return Plan(
+        Asks(tuple(rates)), _spend_of(caps.spend, tenant_id, where), caps.tokens, (tenant_id, f"tokens {where}")
+    )
 
 
-def _spend(cap: SpendCap, call: Call, tenant_id: int, where: str) -> Asks:
+def _spend_of(cap: SpendCap | None, tenant_id: int, where: str) -> Spend | None:
+    if cap is None:
+        return None
+    per_call, per_day = (
+        None if limit is None else min(millionths(limit), _MOST) for limit in (cap.per_call, cap.per_day)
+    )
+    return Spend(cap.argument, per_call, per_day, (tenant_id, f"spend/{cap.currency} {where}"))
+
+
+def asks(plan: Plan, call: Call) -> Asks:
+    """All that the caps of a tool say of one call. Sorted by counter: the order in which rows are locked.
+
+    Rate sorts before spend and spend before tokens.
+    """
+    if plan.spend is None and plan.tokens is None:
+        return plan.rates
+    demands, refusal = plan.rates.demands, None
+    if plan.spend is not None:
+        spent = _spend(plan.spend, call.arguments.get(plan.spend.argument))
+        demands, refusal = demands + spent.demands, spent.refusal
+    if plan.tokens is not None:
+        used = _tokens(plan.tokens, call, plan.tokens_place)
+        demands, refusal = demands + used.demands, refusal or used.refusal
+    return Asks(demands, refusal)
+
+
+def _spend(cap: Spend, value: Any) -> Asks:
     """An amount that cannot be read cannot be counted, and what cannot be counted is over the cap."""
-    amount = parse_amount(call.arguments.get(cap.argument))
+    amount = amount_of(value)
     if amount is None:
         words = f"Argument {cap.argument!r} holds no amount of money that could be counted."
-        return Asks(refusal=Because(Reason.SPEND_CAP, words))
-    millionths = min(_millionths(amount), _MOST)
+        return Asks((), Because(Reason.SPEND_CAP, words))
     refusal = None
     if cap.per_call is not None and amount > cap.per_call:
         refusal = Because(Reason.SPEND_CAP, "This tool may not spend that much in one call.")
     if cap.per_day is None:
         return Asks((), refusal)
-    demand = Demand(
-        tenant_id, f"spend/{cap.currency} {where}", Reason.SPEND_CAP, DAY, min(_millionths(cap.per_day), _MOST),
-        millionths, "What this tool may spend today is used up.",
-    )  # fmt: skip
-    return Asks((demand,), refusal)
+    words = "What this tool may spend today is used up."
+    return Asks((Demand(cap.place, Reason.SPEND_CAP, DAY, cap.per_day, amount, words),), refusal)
 
 
-def _tokens(cap: TokenCap, call: Call, tenant_id: int, where: str) -> Asks:
+def _tokens(cap: TokenCap, call: Call, place: Place) -> Asks:
     tokens = min(call.usage.get("tokens", 0), _MOST)
     refusal = None
     if cap.per_call is not None and tokens > cap.per_call:
@@ -102,10 +133,20 @@ def _tokens(cap: TokenCap, call: Call, tenant_id: int, where: str) -> Asks:
     if cap.per_day is None or not tokens:
         return Asks((), refusal)
     words = "The tokens this tool may use today are used up."
-    return Asks((Demand(tenant_id, f"tokens {where}", Reason.TOKEN_CAP, DAY, cap.per_day, tokens, words),), refusal)
+    return Asks((Demand(place, Reason.TOKEN_CAP, DAY, cap.per_day, tokens, words),), refusal)
 
 
-def _millionths(amount: Decimal) -> int:
+def amount_of(value: Any) -> int | None:
+    """The millionths of what a JSON value names as money, or None. One beyond every cap stands for all beyond it."""
+    if type(value) is str and len(value) <= _QUICK and value.isascii():
+        whole, _, part = value.partition(".")
+        if whole.isdigit() and ((part.isdigit() and len(part) <= _DIGITS) or value == whole):
+            return int(whole + part.ljust(_DIGITS, "0"))
+    amount = parse_amount(value)
+    return None if amount is None else min(millionths(amount), _MOST + 1)
+
+
+def millionths(amount: Decimal) -> int:
     """Rounded up: a fraction of a millionth is never free."""
     return int((amount * _MILLIONTHS).to_integral_value(rounding=ROUND_CEILING))
 
@@ -123,7 +164,11 @@ def share_out(claims: Iterable[Claim], used: dict[Place, int]) -> list[Demand | 
 
 
 def _take(claim: Claim, used: dict[Place, int]) -> Demand | None:
-    failed = next((one for one in claim.demands if used[one.place] + one.amount > one.limit), None)
+    failed = None
+    for demand in claim.demands:
+        if used[demand.place] + demand.amount > demand.limit:
+            failed = demand
+            break
     if failed is None or not claim.enforced:
         for demand in claim.demands:
             used[demand.place] = min(used[demand.place] + demand.amount, 9 * _MOST)
@@ -132,15 +177,17 @@ def _take(claim: Claim, used: dict[Place, int]) -> Demand | None:
 
 def charges(demands: Iterable[Demand], now_seconds: int) -> list[dict[str, str]]:
     """What a met claim took, as the record and the execution carry it. Texts: money may exceed JSON's integers."""
-    return [
-        {
-            "cap": demand.cap.value,
-            "key": demand.key,
-            "window": str(window(demand.seconds, now_seconds)),
-            "amount": str(demand.amount),
-        }
-        for demand in demands
-    ]
+    return [charge(demand, now_seconds) for demand in demands]
+
+
+def charge(demand: Demand, now_seconds: int) -> dict[str, str]:
+    """What one demand took."""
+    return {
+        "cap": demand.cap.value,
+        "key": demand.key,
+        "window": str(window(demand.seconds, now_seconds)),
+        "amount": str(demand.amount),
+    }
 
 
 def window(seconds: int, now_seconds: int) -> int:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 from countersign import ids
 from countersign.policy.evaluate import evaluate
-from countersign.policy.values import Because, Mode, Outcome, Reason, Verdict
-from enforcement import approved, asking, authn, budgets, commit, memory, moments, parse, pool, telling
+from countersign.policy.values import Because, Mode, Outcome, Reason
+from enforcement import approved, asking, authn, batch, budgets, commit, memory, moments, parse, pool, telling
 from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.batch import Judged
-from enforcement.budgets import Asks
+from enforcement.budgets import Asks, Plan
 from enforcement.clock import at, clock
 from enforcement.group import Stale
 from enforcement.memory import World
@@ -71,25 +71,40 @@ def _own_transaction(step: Step, asks: Asks | None) -> bytes:
 
 def plain(step: Step) -> Judged:
     """An allow, a denial or an observed call, with what its caps ask."""
-    said = _said(step.verdict, step.asked)
-    asks = _asks(step.world, step.asked) if said.permitted else budgets.NOTHING
-    return Judged(step.asked, step.key, step.world, step.evaluation_id, said, asks, step.offset)
+    told = telling.told_verdict(step.verdict, step.world)
+    asks = budgets.NOTHING
+    if told.said.permitted:
+        asks = _asks(step.world, step.asked)
+    elif step.asked.approval is not None:
+        told = telling.told(step, _no_help(told.said), step.world)
+    return batch.judged(
+        step.asked,
+        key=step.key,
+        world=step.world,
+        evaluation_id=step.evaluation_id,
+        told=told,
+        asks=asks,
+        offset=step.offset,
+    )
 
 
-def _said(verdict: Verdict, asked: Asked) -> Said:
+def _no_help(said: Said) -> Said:
     """An approval does not override what policy denies now; its caller is told that asking again is no use."""
-    said = telling.of_verdict(verdict)
-    if asked.approval is None or said.permitted:
-        return said
     words = "The approval does not help: the policy denies this call now."
     return telling.because_of(said, Because(Reason.POLICY_DENIED, words), outcome=Outcome.DENY)
 
 
 def _asks(world: World, asked: Asked) -> Asks:
     """What the caps of a registered tool ask; nothing else has caps."""
-    if asked.call.resource_type != "tool":
+    call = asked.call
+    if call.resource_type != "tool":
         return budgets.NOTHING
-    tool = world.bundle.registry.tools.get(asked.call.resource_id)
-    if tool is None or not tool.caps:
-        return budgets.NOTHING
-    return budgets.asks(tool.caps, asked.call, tenant_id=world.tenant_id)
+    place = (call.resource_id, call.subject_id)
+    plan: Plan | None = world.memo.get(place)
+    if plan is None:
+        tool = world.bundle.registry.tools.get(call.resource_id)
+        if tool is None or not tool.caps:
+            return budgets.NOTHING
+        plan = budgets.plan(tool.caps, subject_id=call.subject_id, tool_id=tool.id, tenant_id=world.tenant_id)
+        world.memo.put(place, plan)
+    return budgets.asks(plan, call)

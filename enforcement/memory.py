@@ -5,12 +5,15 @@ world is judged again before its answer leaves.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from countersign.policy.bundle import Bundle
+from countersign.policy.globs import Memo
 from registry import releases, snapshot
 from registry.snapshot import KeyView, Snapshot
+
+REMEMBERED = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class World:
     bundle: Bundle
     policy: Mapping[str, Any]
     registry: Mapping[str, Any]
+    memo: Memo[Any] = field(default_factory=lambda: Memo(REMEMBERED), compare=False, repr=False)
+    """What was worked out of the snapshot alone. Not state: it is gone with the snapshot, and worked out again."""
 
 
 class NoWorld(Exception):

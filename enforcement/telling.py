@@ -6,7 +6,7 @@ The record never says more than codes, rules and numbers: words may quote, and r
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from countersign.policy.values import Because, Mode, Outcome, Reason, Requirement, Risk, Verdict
 from countersign.proof import base64text, canonical
@@ -63,6 +63,44 @@ def because_of(said: Said, because: Because, *, outcome: Outcome) -> Said:
     )  # fmt: skip
 
 
+class Told(NamedTuple):
+    """What is said, and the parts of answer and record that follow from it alone, written once for many calls."""
+
+    source: object  # what this was worked out of: held, so that its identity stays its own
+    said: Said
+    full: bytes
+    brief: bytes
+    decision: bytes
+
+    def tail(self, *, brief: bool) -> bytes:
+        return self.brief if brief else self.full
+
+
+def told(source: object, said: Said, world: World) -> Told:
+    """Everything about `said` that calls have in common."""
+    written = canonical.dumps(decision(said, world))
+    return Told(source, said, tail(said, world, brief=False), tail(said, world, brief=True), written)
+
+
+def told_verdict(verdict: Verdict, world: World) -> Told:
+    """As the policy has it. Verdicts are constants of their bundle, so what follows from them is too."""
+    known: Told | None = world.memo.get(id(verdict))
+    if known is None or known.source is not verdict:
+        known = told(verdict, of_verdict(verdict), world)
+        world.memo.put(id(verdict), known)
+    return known
+
+
+def told_over_cap(before: Told, because: Because, world: World) -> Told:
+    """As the policy had it, but for a cap."""
+    place = (id(before), because)
+    known: Told | None = world.memo.get(place)
+    if known is None or known.source is not before:
+        known = told(before, over_cap(before.said, because), world)
+        world.memo.put(place, known)
+    return known
+
+
 # --- to the caller
 
 
@@ -74,29 +112,32 @@ def answer(
     brief: bool,
     evaluation_id: str,
     at: datetime,
-    more: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any],
 ) -> bytes:
-    """The RFC 8785 form of the answer, its receipt aside. `more` are members of ARAP, which few answers have."""
-    if more:
-        context = {**_particulars(asked, evaluation_id, at), **_generals(said, world, brief=brief), **more}
-        return canonical.dumps({"context": context, "decision": said.permitted})
+    """The RFC 8785 form of an answer with members of ARAP, its receipt aside."""
+    context = {**_particulars(asked, evaluation_id, at), **_generals(said, world, brief=brief), **more}
+    return canonical.dumps({"context": context, "decision": said.permitted})
+
+
+def plain_answer(asked: Asked, tail: bytes, *, evaluation_id: str, at: str) -> bytes:
+    """The same for the many that have none: the particulars sort before all that is told."""
     call = asked.call
     return (
         f'{{"context":{{"action_digest":"{call.action_digest}","arguments_digest":"{call.arguments_digest}",'
-        f'"commitment_salt":"{base64text.encode(asked.salt)}","evaluated_at":"{timestamp(at)}",'
+        f'"commitment_salt":"{base64text.encode(asked.salt)}","evaluated_at":"{at}",'
         f'"evaluation_id":"{evaluation_id}",'
-    ).encode() + tail(said, world, brief=brief)
+    ).encode() + tail
 
 
 def tail(said: Said, world: World, *, brief: bool) -> bytes:
-    """What many answers have in common, from `mode` to the end: those members sort behind all the others."""
+    """An answer from `mode` to its end."""
     end = b'},"decision":true}' if said.permitted else b'},"decision":false}'
     return canonical.dumps(_generals(said, world, brief=brief))[1:-1] + end
 
 
-def with_receipt(answer: bytes, receipt: Mapping[str, Any]) -> bytes:
+def with_receipt(answer: bytes, receipt: bytes) -> bytes:
     """The answer with its receipt as the first member of `context`."""
-    return b'{"context":{"receipt":' + canonical.dumps(receipt) + b"," + answer[len(b'{"context":{') :]
+    return b'{"context":{"receipt":' + receipt + b"," + answer[len(b'{"context":{') :]
 
 
 def _particulars(asked: Asked, evaluation_id: str, at: datetime) -> dict[str, Any]:

@@ -336,7 +336,7 @@ class TestGroup:
 class TestBudgets:
     def test_shares_out_all_or_nothing(self):
         def demand(key, limit, amount):
-            return budgets.Demand(1, key, budgets.Reason.RATE_CAP, 60, limit, amount, "")
+            return budgets.Demand((1, key), budgets.Reason.RATE_CAP, 60, limit, amount, "")
 
         first = budgets.Claim([demand("a", 10, 6), demand("b", 10, 1)])
         second = budgets.Claim([demand("a", 10, 5), demand("b", 10, 1)])
