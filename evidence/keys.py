@@ -116,6 +116,11 @@ def _boxes(directory: Path) -> tuple[tuple[bytes, AESGCM], ...]:
 # --- files
 
 
+def missing(directory: Path) -> list[str]:
+    """The key files that are not there."""
+    return [f"{name}.key" for name in (*Purpose, _MAC, _BOX) if not (directory / f"{name}.key").exists()]
+
+
 def create_missing(directory: Path) -> list[str]:
     """Make what is not there yet and say which files were made. Two at once make one set."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)

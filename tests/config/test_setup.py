@@ -4,7 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,7 +23,7 @@ BOOTSTRAP = {
 }
 
 
-def setup(home: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def setup(home: Path, *, flags: Sequence[str] = (), **more: str) -> subprocess.CompletedProcess[str]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERSIGN_")}
     variables |= {
         "COUNTERSIGN_SECRET_KEY": "k" * 60,
@@ -32,7 +32,7 @@ def setup(home: Path, **more: str) -> subprocess.CompletedProcess[str]:
         "COUNTERSIGN_DATABASE_URL": f"sqlite:///{home}/var/c.sqlite3",
     }
     return subprocess.run(
-        [sys.executable, "manage.py", "setup"],
+        [sys.executable, "manage.py", "setup", *flags],
         cwd=ROOT,
         env=variables | more,
         capture_output=True,
@@ -54,6 +54,15 @@ class TestOnSqlite:
         done = setup(tmp_path, **(BOOTSTRAP | wrong))
         assert done.returncode == 1
         assert named in done.stderr
+
+    def test_does_not_replace_lost_keys_in_silence(self, tmp_path: Path) -> None:
+        setup(tmp_path, **BOOTSTRAP)
+        (tmp_path / "keys" / "box.key").unlink()
+        done = setup(tmp_path)
+        assert done.returncode == 1
+        assert "box.key" in done.stderr
+        assert not (tmp_path / "keys" / "box.key").exists()
+        assert setup(tmp_path, flags=["--new-keys"]).returncode == 0
 
     def test_twice_is_once(self, tmp_path: Path) -> None:
         first, second = setup(tmp_path, **BOOTSTRAP), setup(tmp_path, **BOOTSTRAP)

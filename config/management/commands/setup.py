@@ -5,12 +5,13 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from config.database import database
 from config.environment import PREFIX, Environment, environment
 from evidence import clock, keys, roles
+from evidence.models import Record
 from registry import bootstrap, console, people
 
 MIGRATOR = "migrator"
@@ -18,6 +19,9 @@ MIGRATOR = "migrator"
 
 class Command(BaseCommand):
     help = "Prepare database, roles and keys. Safe to run again: it does what is missing and says so."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--new-keys", action="store_true", help="make new keys although evidence exists")
 
     def handle(self, *args: Any, **options: Any) -> None:
         given = environment()
@@ -28,9 +32,20 @@ class Command(BaseCommand):
         else:
             call_command("migrate", interactive=False, verbosity=0)
             self.stdout.write("Tables are up to date (the service owns them: tamper-evident, not tamper-resistant).")
+        self._check_keys(given, new_keys=options["new_keys"])
         made = keys.create_missing(given.keys_dir)
         self.stdout.write(f"Keys made: {', '.join(made)}." if made else "Keys are there.")
         self._bootstrap(given)
+
+    def _check_keys(self, given: Environment, *, new_keys: bool) -> None:
+        """Lost keys are never replaced in silence: seeds and arguments closed with them would be gone for good."""
+        lost = keys.missing(given.keys_dir)
+        if lost and not new_keys and Record.objects.exists():
+            raise CommandError(
+                f"There is evidence already, but {PREFIX}KEYS_DIR ({given.keys_dir}) lacks {', '.join(lost)}. "
+                "Restore them from the backup. Only if they are lost for good: setup --new-keys, after which "
+                "authenticators, credentials and kept arguments must be made anew."
+            )
 
     def _as_owner(self, url: str) -> None:
         """Migrate as the owner of the tables, then let the service's own role insert and select, no more."""
