@@ -232,6 +232,13 @@ class TestRecovery:
         with pytest.raises(WrongCode):
             totp.verify_recovery(other.user, recovery, now=NOW)
 
+    def test_moved_to_another_persons_row_it_is_worth_nothing(self, person: tuple[User, str], recovery: str) -> None:
+        other = world().frank
+        enrolled(other)
+        RecoveryCode.objects.filter(user=person[0]).update(user=other.user)
+        with pytest.raises(WrongCode):
+            totp.verify_recovery(other.user, recovery, now=NOW)
+
     def test_abuse_071_does_not_get_around_the_cool_down(self, person: tuple[User, str], recovery: str) -> None:
         user, _ = person
         TotpDevice.objects.filter(user=user).update(usable_from=NOW + timedelta(seconds=1))

@@ -270,6 +270,11 @@ class TestForgedRows:
         Vote.objects.filter(request=approval.request_id).update(assurance="totp")
         assert refused(approval, ours) == Reason.APPROVAL_UNVERIFIABLE
 
+    def test_abuse_150_refuses_a_vote_whose_row_was_moved_to_another_display(self, ours: World) -> None:
+        approval = approved(ours)
+        Vote.objects.filter(request=approval.request_id).update(seen="sha256:" + "0" * 64)
+        assert refused(approval, ours) == Reason.APPROVAL_UNVERIFIABLE
+
     def test_abuse_140_refuses_when_requirements_were_lowered_in_the_row(self, ours: World) -> None:
         approval = approved(ours)
         AccessRequest.objects.filter(pk=approval.request_id).update(requirements=[])

@@ -95,6 +95,12 @@ class TestSeparationOfDuties:
             with unchanged(request), pytest.raises(SelfApproval):
                 vote(request, ours.erin)
 
+    def test_abuse_142_the_principal_at_asking_stays_one_under_a_new_address(self, alone: World) -> None:
+        request = opened(alone, made=call(alone, principal=Principal("user", alone.erin.user.email)))
+        Human.objects.filter(pk=alone.erin.user.human_id).update(subject=f"new-{alone.suffix}@acme.test")
+        with unchanged(request), pytest.raises(SelfApproval):
+            vote(request, alone.erin)
+
     def test_abuse_142_an_account_linked_to_the_principal_since_is_still_the_principal(self, alone: World) -> None:
         request = opened(alone, made=call(alone, principal=Principal("user", f"late-{alone.suffix}")))
         late = member(alone, "late", "finance")
@@ -127,13 +133,13 @@ class TestEligibility:
         Membership.objects.filter(pk=alone.erin.pk).update(active=False)
         type(alone.frank.user).objects.filter(pk=alone.frank.user_id).update(is_active=False)
         for late in (alone.erin, alone.frank):
-            with unchanged(request), pytest.raises(NotEligible):
+            with unchanged(request), pytest.raises(NotEligible, match="not active"):
                 vote(request, late)
 
     def test_abuse_051_a_service_account_does_not_vote(self, alone: World) -> None:
         request = opened(alone)
         type(alone.erin.user).objects.filter(pk=alone.erin.user_id).update(is_service=True)
-        with unchanged(request), pytest.raises(NotEligible):
+        with unchanged(request), pytest.raises(NotEligible, match="service account"):
             vote(request, alone.erin)
 
     def test_abuse_057_a_member_of_another_tenant_does_not_know_the_request(self, ours: World) -> None:
@@ -273,6 +279,18 @@ class TestStepUp:
         proof = proven(other, ours.erin, seeds["erin"])
         with unchanged(asked), pytest.raises(ProofRefused):
             vote(asked, ours.erin, step_up=proof)
+
+    def test_abuse_067_refuses_the_proof_of_an_earlier_request_for_the_very_same_action(
+        self, ours: World, seeds: dict[str, str]
+    ) -> None:
+        wanted, made = (requirement(step_up=TOTP),), call(ours)
+        first = opened(ours, made=made, requirements=wanted)
+        proof = proven(first, ours.erin, seeds["erin"])
+        requests.cancel(first.pk, tenant_id=ours.tenant.pk, actor=TESTS, reason="", now=clock.now())
+        second = opened(ours, made=made, requirements=wanted)
+        assert second.display_hash == first.display_hash
+        with unchanged(second), pytest.raises(ProofRefused):
+            vote(second, ours.erin, step_up=proof)
 
     def test_refuses_the_proof_of_the_other_decision(
         self, ours: World, asked: AccessRequest, seeds: dict[str, str]
