@@ -1,0 +1,90 @@
+"""Keep-alive connections, each asking the next question when it has its answer; latencies out.
+
+`wrk` if it is installed, else a small one of our own, which takes more of the machine it measures.
+"""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run saw. `failed` counts answers that were not 200 and connections that broke."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+    answers: int
+
+
+def run(url: str, *, key: str, body: bytes, connections: int, seconds: float) -> Load:
+    """POST `body` as fast as the server answers."""
+    if shutil.which("wrk"):
+        return _wrk(url, key=key, body=body, connections=connections, seconds=seconds)
+    return asyncio.run(_own(url, key=key, body=body, connections=connections, seconds=seconds))
+
+
+_SCRIPT = """
+wrk.method = "POST"
+wrk.body = [==[%s]==]
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer %s"
+done = function(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format("RESULT %%d %%d %%d %%d %%d\\n", summary.requests, summary.duration,
+    errors.status + errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50), latency:percentile(99)))
+end
+"""
+
+
+def _wrk(url: str, *, key: str, body: bytes, connections: int, seconds: float) -> Load:
+    with tempfile.TemporaryDirectory() as home:
+        script = Path(home) / "post.lua"
+        script.write_text(_SCRIPT % (body.decode(), key))
+        told = subprocess.run(
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(script), url],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+    found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", told)
+    assert found, told
+    answers, micros, failed, p50, p99 = map(int, found.groups())
+    return Load(answers / micros * 1e6, p50 / 1000, p99 / 1000, failed, answers)
+
+
+async def _own(url: str, *, key: str, body: bytes, connections: int, seconds: float) -> Load:
+    host, _, rest = url.removeprefix("http://").partition("/")
+    name, _, port = host.partition(":")
+    message = (
+        f"POST /{rest} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+        f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    took: list[float] = []
+    failed = 0
+    ends = time.perf_counter() + seconds
+
+    async def one() -> None:
+        nonlocal failed
+        reader, writer = await asyncio.open_connection(name, int(port))
+        while (began := time.perf_counter()) < ends:
+            writer.write(message)
+            head = await reader.readuntil(b"\r\n\r\n")
+            size = re.search(rb"(?i)content-length: (\d+)", head)
+            await reader.readexactly(int(size[1]) if size else 0)
+            took.append(time.perf_counter() - began)
+            failed += not head.startswith(b"HTTP/1.1 200")
+        writer.close()
+
+    await asyncio.gather(*[one() for _ in range(connections)])
+    took.sort()
+    middle, high = (took[int(len(took) * share)] * 1000 for share in (0.5, 0.99))
+    return Load(len(took) / seconds, middle, high, failed, len(took))
