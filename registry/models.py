@@ -258,3 +258,12 @@ class SignInLink(models.Model):
     token_hash = models.BinaryField(unique=True)
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)
+
+
+class PasswordTries(models.Model):
+    """Wrong passwords in a row for one user name, which need not exist: keyed hash of the name, never the name."""
+
+    name_hash = models.BinaryField(unique=True)
+    failures = models.PositiveIntegerField(default=0)
+    locked_until = models.DateTimeField(null=True, blank=True)
+    last_at = models.DateTimeField()

@@ -71,7 +71,7 @@ class EvidenceView(APIView):
 class RecordsView(EvidenceView):
     """`GET /api/v1/records`: sealed records, newest first."""
 
-    @extend_schema(parameters=[Filters], responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="v1_records_list", parameters=[Filters], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         """One page; `next` is the `before` of the following one, or null."""
         asked = self.asked(Filters, request)

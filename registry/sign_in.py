@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from countersign.proof.events import Event
 from evidence import keys, ledger
@@ -46,16 +47,23 @@ def address(token: str) -> str:
     return f"{settings.COUNTERSIGN.base_url}{PATH}{token}"
 
 
+def whose(token: str, *, now: datetime) -> User | None:
+    """Whom an unused link that is still good would sign in; looking uses nothing up."""
+    return User.objects.filter(sign_in_links__in=_live(token, now=now)).first()
+
+
 def redeem(token: str, *, now: datetime) -> User | None:
     """The login of an unused link that is still good, and the link is used; None for every other token."""
-    digest = _hash(token)
-    live = SignInLink.objects.filter(
-        token_hash=digest, used_at__isnull=True, expires_at__gt=now, user__is_active=True, user__is_service=False
-    )
     # One UPDATE whose filter is the guard: of two clicks at once, one finds no row left.
-    if not live.update(used_at=now):
+    if not _live(token, now=now).update(used_at=now):
         return None
-    return User.objects.get(sign_in_links__token_hash=digest)
+    return User.objects.get(sign_in_links__token_hash=_hash(token))
+
+
+def _live(token: str, *, now: datetime) -> QuerySet[SignInLink]:
+    return SignInLink.objects.filter(
+        token_hash=_hash(token), used_at__isnull=True, expires_at__gt=now, user__is_active=True, user__is_service=False
+    )
 
 
 def _hash(token: str) -> bytes:

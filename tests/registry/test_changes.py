@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from countersign.proof.events import Event
 from evidence import clock, ledger
 from evidence.models import Record
-from registry import changes, describe
+from registry import changes, describe, people
 from registry.models import Tenant
 from tests.worlds import SETUP, World, world
 
@@ -95,6 +95,8 @@ class TestRecorded:
 
     def test_never_writes_secrets_or_addresses(self, ours: World) -> None:
         ours.key("pep")
+        name = ours.username("gus")
+        people.add(name, email=f"{name}@acme.test", tenant=ours.tenant, actor=SETUP, now=clock.now())
         bodies = b"".join(bytes(body) for body in ours_records(ours))
         secret = ours.pep_key.split("_")[3].encode()
         assert secret not in bodies

@@ -198,7 +198,7 @@ class TestReleaseRefused:
         assert latest(ours).release_revision == 2
         Tenant.objects.filter(pk=ours.tenant.pk).update(policy_revision=1)
         bump(ours)
-        with pytest.raises(releases.ReleaseRefused):
+        with pytest.raises(releases.ReleaseRefused, match="in force after revision 2"):
             latest(ours)
 
     def test_a_refused_tenant_is_not_judged_by_what_is_in_memory_and_others_are(self, ours: World) -> None:

@@ -1,0 +1,62 @@
+"""A user name and a moment in, whether a password for it may be looked at now out. All state is in the database.
+
+Names that exist and names that do not are counted alike, so that waiting tells a stranger nothing.
+"""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from evidence import keys
+from registry.models import PasswordTries
+
+FREE_FAILURES = 5  # the wait begins after these
+LONGEST_WAIT = timedelta(minutes=15)
+FORGOTTEN_AFTER = timedelta(days=1)
+
+_LABEL = "registry/password-tries"
+
+
+class Waiting(Exception):
+    """Too many wrong passwords for this name; none is looked at before `until`."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"waits until {until.isoformat()}")
+        self.until = until
+
+
+def admit(username: str, *, now: datetime) -> None:
+    """Count a try before its password is looked at, so that tries at once are not one. Raises Waiting."""
+    name = _hash(username)
+    _forget(now)
+    with transaction.atomic():
+        PasswordTries.objects.get_or_create(name_hash=name, defaults={"last_at": now})
+        row = PasswordTries.objects.select_for_update().get(name_hash=name)
+        if row.locked_until is not None and now < row.locked_until:
+            raise Waiting(row.locked_until)
+        row.failures += 1
+        row.locked_until = now + wait_after(row.failures)
+        row.last_at = now
+        row.save(update_fields=["failures", "locked_until", "last_at"])
+
+
+def clear(username: str) -> None:
+    """The password was right: what was counted against the name is forgotten."""
+    PasswordTries.objects.filter(name_hash=_hash(username)).delete()
+
+
+def wait_after(failures: int) -> timedelta:
+    """Nothing below five, then one second, doubling, at most a quarter of an hour."""
+    if failures < FREE_FAILURES:
+        return timedelta(0)
+    return min(timedelta(seconds=2 ** min(failures - FREE_FAILURES, 20)), LONGEST_WAIT)
+
+
+def _forget(now: datetime) -> None:
+    """Made-up names must not fill the table: a day after its last try a row goes."""
+    PasswordTries.objects.filter(last_at__lt=now - FORGOTTEN_AFTER).delete()
+
+
+def _hash(username: str) -> bytes:
+    """User names are lower case; what differs only in case or width is one name here."""
+    return keys.mac(_LABEL, username.strip().casefold().encode(errors="replace"))
