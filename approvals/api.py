@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+import django_filters  # type: ignore[import-untyped]  # it ships no types
+from django.db.models import Exists, OuterRef, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.generics import GenericAPIView, ListAPIView, get_object_or_404
@@ -11,12 +13,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from approvals import counting, requirements, stepup, story, votes
-from approvals.models import AccessRequest, Decision
+from approvals.models import AccessRequest, Decision, Status, Vote
 from approvals.problems import answered
+from countersign.policy.values import StepUp
 from evidence import clock
 from registry import access
 
 SURFACE = "api"
+STEP_UPS = [(one.value, one.name) for one in StepUp]
+
+_PROBLEM = "application/problem+json"
+_CODE_REFUSED = OpenApiResponse(OpenApiTypes.OBJECT, description="A fresh code is needed, or this one did not pass.")
+_NOT_ELIGIBLE = OpenApiResponse(OpenApiTypes.OBJECT, description="Not in a team that is asked, or on the asking side.")
+_ABSENT = OpenApiResponse(OpenApiTypes.OBJECT, description="No such request in this tenant.")
+_MOVED_ON = OpenApiResponse(OpenApiTypes.OBJECT, description="Not what is shown now, not pending, or voted already.")
+_LOCKED = OpenApiResponse(OpenApiTypes.OBJECT, description="Too many wrong codes; `Retry-After` says how long.")
 
 
 class VoteShown(serializers.Serializer[Any]):
@@ -25,9 +36,55 @@ class VoteShown(serializers.Serializer[Any]):
     person = serializers.CharField(source="membership.user.username")
     decision = serializers.ChoiceField(choices=Decision.choices)
     reason = serializers.CharField()
-    assurance = serializers.CharField()
+    assurance = serializers.ChoiceField(choices=STEP_UPS)
     surface = serializers.CharField()
     cast_at = serializers.DateTimeField()
+
+
+class LineShown(serializers.Serializer[Any]):
+    """One line an approver is shown."""
+
+    label = serializers.CharField()  # type: ignore[assignment]  # Field has one too, which nested ones never read
+    value = serializers.CharField()
+    kind = serializers.CharField()
+    flags = serializers.ListField(child=serializers.CharField())
+
+
+class DisplayShown(serializers.Serializer[Any]):
+    """What an approver is shown, whole, and the hash a vote must carry as `seen`."""
+
+    lines = LineShown(many=True)
+    hash = serializers.CharField()
+
+
+class RequirementShown(serializers.Serializer[Any]):
+    """Who must agree, and how far that has come. Durations are in seconds."""
+
+    source = serializers.CharField()  # type: ignore[assignment]  # as above
+    teams = serializers.ListField(child=serializers.CharField())
+    quorum = serializers.IntegerField()
+    step_up = serializers.ChoiceField(choices=STEP_UPS)
+    expires_in = serializers.IntegerField()
+    approved_for = serializers.IntegerField()
+    uses = serializers.IntegerField()
+    approvals = serializers.IntegerField()
+    met = serializers.BooleanField()
+
+
+class MomentShown(serializers.Serializer[Any]):
+    """One line of the timeline, told from the evidence."""
+
+    at = serializers.DateTimeField()
+    text = serializers.CharField()
+
+
+class AfterShown(serializers.Serializer[Any]):
+    """What became of the approval; `until` is there while it may still be used."""
+
+    name = serializers.CharField()
+    words = serializers.CharField()
+    at = serializers.DateTimeField(allow_null=True)
+    until = serializers.DateTimeField(allow_null=True)
 
 
 class RequestRow(serializers.ModelSerializer[AccessRequest]):
@@ -51,16 +108,23 @@ class RequestWhole(RequestRow):
     requirements = serializers.SerializerMethodField()
     votes = serializers.SerializerMethodField()
     timeline = serializers.SerializerMethodField()
+    after = serializers.SerializerMethodField()
 
     class Meta(RequestRow.Meta):
         fields = [
             *RequestRow.Meta.fields, "action_digest", "arguments_digest", "reasons", "display", "requirements", "votes",
-            "timeline",
+            "timeline", "after",
         ]  # fmt: skip
 
+    def to_representation(self, instance: AccessRequest) -> dict[str, Any]:
+        self._story = story.story(instance, now=clock.now())
+        return super().to_representation(instance)
+
+    @extend_schema_field(DisplayShown)
     def get_display(self, asked: AccessRequest) -> dict[str, Any]:
         return {"lines": asked.display, "hash": asked.display_hash}
 
+    @extend_schema_field(RequirementShown(many=True))
     def get_requirements(self, asked: AccessRequest) -> list[dict[str, Any]]:
         tally = counting.count(asked, requirements.from_json(asked.requirements), counting.votes_of(asked))
         return [
@@ -68,17 +132,23 @@ class RequestWhole(RequestRow):
             for row, share in zip(asked.requirements, tally.shares, strict=True)
         ]
 
-    def get_votes(self, asked: AccessRequest) -> list[dict[str, Any]]:
-        return list(VoteShown(counting.votes_of(asked), many=True).data)
+    @extend_schema_field(VoteShown(many=True))
+    def get_votes(self, asked: AccessRequest) -> Any:
+        return VoteShown(counting.votes_of(asked), many=True).data
 
-    def get_timeline(self, asked: AccessRequest) -> list[dict[str, str]]:
-        return [{"at": moment.at.isoformat(), "text": moment.text} for moment in story.timeline(asked)]
+    @extend_schema_field(MomentShown(many=True))
+    def get_timeline(self, _asked: AccessRequest) -> Any:
+        return MomentShown(self._story.timeline, many=True).data
+
+    @extend_schema_field(AfterShown(allow_null=True))
+    def get_after(self, _asked: AccessRequest) -> Any:
+        return AfterShown(self._story.after).data if self._story.after else None
 
 
 class StepUpAsked(serializers.Serializer[Any]):
     """A fresh code, for one decision on what was seen."""
 
-    method = serializers.ChoiceField(choices=[(one.value, one.value) for one in stepup.Method])
+    method = serializers.ChoiceField(choices=[one.value for one in stepup.Method])
     code = serializers.CharField(max_length=64)
     decision = serializers.ChoiceField(choices=Decision.choices)
     seen = serializers.CharField(max_length=71)
@@ -100,6 +170,22 @@ class VoteAsked(serializers.Serializer[Any]):
     step_up = serializers.CharField(max_length=40, allow_null=True, default=None)
 
 
+class RequestFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped, as above
+    """`mine` narrows to what the caller has voted on (true) or has not (false)."""
+
+    status = django_filters.ChoiceFilter(choices=Status.choices)
+    agent = django_filters.CharFilter(field_name="agent_id")
+    tool = django_filters.CharFilter(field_name="tool_id")
+    session = django_filters.CharFilter()
+    transaction = django_filters.CharFilter()
+    mine = django_filters.BooleanFilter(method="voted_by_caller")
+
+    def voted_by_caller(self, requests: QuerySet[AccessRequest], _name: str, value: bool) -> QuerySet[AccessRequest]:  # noqa: FBT001  the library's signature
+        human = access.membership_for(self.request).user.human_id
+        voted = Exists(Vote.objects.filter(request=OuterRef("pk"), human_id=human))
+        return requests.filter(voted) if value else requests.exclude(voted)
+
+
 class _OfTenant(GenericAPIView[AccessRequest]):
     """Requests of the caller's tenant; any other is as absent as one that never was."""
 
@@ -118,12 +204,15 @@ class Requests(_OfTenant, ListAPIView[AccessRequest]):
     """Newest first."""
 
     serializer_class = RequestRow
-    filterset_fields = ["status", "agent_id", "tool_id", "session", "transaction"]
+    filterset_class = RequestFilters
 
 
 class OneRequest(_OfTenant):
     """One request, whole."""
 
+    filter_backends = ()
+
+    @extend_schema(responses={200: RequestWhole, (404, _PROBLEM): _ABSENT})
     def get(self, request: Request, request_id: str) -> Response:  # noqa: ARG002  the framework passes it
         return Response(RequestWhole(get_object_or_404(self.get_queryset(), pk=request_id)).data)
 
@@ -134,7 +223,12 @@ class StepUps(_OfTenant):
     permission_classes = [access.CanVote]
     serializer_class = StepUpAsked
 
-    @extend_schema(responses={201: StepUpGiven})
+    @extend_schema(
+        responses={
+            201: StepUpGiven, (401, _PROBLEM): _CODE_REFUSED, (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+            (429, _PROBLEM): _LOCKED,
+        }
+    )  # fmt: skip
     @answered
     def post(self, request: Request, request_id: str) -> Response:
         asked = self.get_serializer(data=request.data)
@@ -159,7 +253,12 @@ class Votes(_OfTenant):
     permission_classes = [access.CanVote]
     serializer_class = VoteAsked
 
-    @extend_schema(responses={201: RequestWhole, 409: OpenApiResponse(description="Not as shown, or not pending.")})
+    @extend_schema(
+        responses={
+            201: RequestWhole, (401, _PROBLEM): _CODE_REFUSED, (403, _PROBLEM): _NOT_ELIGIBLE,
+            (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+        }
+    )  # fmt: skip
     @answered
     def post(self, request: Request, request_id: str) -> Response:
         asked = self.get_serializer(data=request.data)

@@ -9,6 +9,8 @@ from countersign.proof.events import Event
 from evidence import ledger
 
 PAGE = 50
+SCANNED = 5_000
+_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +43,67 @@ class Decided:
         return list(dict.fromkeys(one["rule"] for one in self.decision.get("reasons", ()) if "rule" in one))
 
     @property
+    def risk(self) -> str:
+        """The score and what it is made of, as far as the record tells."""
+        told = self.decision.get("risk")
+        if not isinstance(told, Mapping):
+            return f"{told} of 100"
+        factors = ", ".join(f"{one['name']} {one['points']}" for one in told.get("factors", ()))
+        return f"{told.get('score')} of 100" + (f" ({factors})" if factors else "")
+
+    @property
     def request_id(self) -> str | None:
         """The request this decision belongs to, if it was about one."""
         thread = str(self.predicate["thread"]["id"])
         return thread if thread.startswith("arq_") else None
 
 
-def page(tenant: str, *, before: int | None) -> tuple[Sequence[Decided], int | None]:
-    """The newest sealed decisions before a place in the log, and the place the next page starts before."""
-    found = ledger.recent(tenant, event=Event.DECISION_MADE, before_seq=before, limit=PAGE)
-    following = found[-1].seq if len(found) == PAGE else None
-    return [_decided(record.statement) for record in found], following
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list is narrowed to; empty matches all."""
+
+    outcome: str = ""
+    agent: str = ""
+    tool: str = ""
+
+    def matches(self, decided: Decided) -> bool:
+        """Whole names, as the record has them: half a name would match a neighbour."""
+        return (
+            self.outcome in ("", decided.outcome)
+            and self.agent in ("", decided.subject)
+            and self.tool in ("", decided.resource)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Decisions, newest first. `following` is where the next page starts before; `back_to` how far this one looked."""
+
+    rows: Sequence[Decided]
+    following: int | None
+    back_to: datetime | None
+
+
+def page(tenant: str, *, wanted: Wanted, before: int | None) -> Page:
+    """The newest sealed decisions that match, before a place in the log.
+
+    Records are not indexed by what they say, so a page looks at so many and no more, and tells how far it came.
+    """
+    rows: list[Decided] = []
+    looked_at = 0
+    while looked_at < SCANNED:
+        found = ledger.recent(tenant, event=Event.DECISION_MADE, before_seq=before, limit=_AT_ONCE)
+        for record in found:
+            before = record.seq
+            decided = _decided(record.statement)
+            if wanted.matches(decided):
+                rows.append(decided)
+            if len(rows) == PAGE:
+                return Page(rows, before, decided.at)
+        if len(found) < _AT_ONCE:
+            return Page(rows, None, None)
+        looked_at += len(found)
+    return Page(rows, before, _decided(found[-1].statement).at)
 
 
 def one(tenant: str, evaluation_id: str) -> Decided | None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, TypeVar
 
 from rest_framework.response import Response
 
 from approvals import totp, votes
+from evidence import clock
 
 URN = "urn:countersign:problem:"
 _UNAUTHENTICATED = 401
@@ -31,8 +33,8 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
         "no-authenticator",
         "You have no authenticator yet. Set one up under your name, then come back.",
     ),
-    totp.NotYetUsable: (401, "authenticator-too-new", "Your authenticator is too new to count. Try again later."),
-    totp.Locked: (429, "locked", "Too many wrong codes. Wait a little, then use a new code."),
+    totp.NotYetUsable: (401, "authenticator-too-new", "Your authenticator is too new to count. It does from {at} UTC."),
+    totp.Locked: (429, "locked", "Too many wrong codes. Use a new one after {at} UTC."),
     totp.CodeUsed: (401, "code-used", "That code was used already. Wait for the next one, at most 30 seconds."),
     totp.NotPassed: (401, "wrong-code", "That code is wrong. Use the one your authenticator shows right now."),
     votes.UnknownRequest: (404, "unknown-request", "There is no such request in your tenant."),
@@ -53,7 +55,18 @@ REFUSALS = tuple(_TABLE)
 
 def refusal(error: Exception) -> Refusal:
     """What to say of one of `REFUSALS`."""
-    return next(Refusal(*answer) for kind, answer in _TABLE.items() if isinstance(error, kind))
+    status, name, words = next(answer for kind, answer in _TABLE.items() if isinstance(error, kind))
+    at = _until(error)
+    return Refusal(status, name, words.format(at=at.strftime("%H:%M:%S") if at else ""))
+
+
+def _until(error: Exception) -> datetime | None:
+    """When it is worth trying again, for those refusals that know."""
+    match error:
+        case totp.Locked(until=at) | totp.NotYetUsable(since=at):
+            return at + timedelta(seconds=1)  # rounded up: told in whole seconds, it must not be too early
+        case _:
+            return None
 
 
 def answered(method: V) -> V:
@@ -72,6 +85,9 @@ def answered(method: V) -> V:
 def _problem(told: Refusal, error: Exception) -> Response:
     body = {"type": URN + told.name, "title": told.words, "status": told.status}
     response = Response(body, status=told.status, content_type="application/problem+json")
+    until = _until(error)
+    if until is not None:
+        response["Retry-After"] = str(max(int((until - clock.now()).total_seconds()) + 1, 1))
     if isinstance(error, votes.StepUpNeeded):
         response["WWW-Authenticate"] = f'Bearer error="insufficient_user_authentication", acr_values="{error.needed}"'
     elif told.status == _UNAUTHENTICATED:

@@ -1,6 +1,8 @@
 """Whose vote never counts on a request: the humans on the asking side, as stored at opening and as known now."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 from approvals.models import AccessRequest, RequestParty
 from registry import people
@@ -12,7 +14,22 @@ def excluded(request: AccessRequest) -> frozenset[int]:
 
     An owner who handed the agent over after asking, and an account linked to the principal since, are still parties.
     """
-    return frozenset(human for human in _all(request) if human is not None)
+    return excluded_each([request])[request.pk]
+
+
+def excluded_each(requests: Sequence[AccessRequest]) -> Mapping[str, frozenset[int]]:
+    """The same for many requests of one tenant, by their ids: who is named often is looked up once."""
+    parties = defaultdict(set)
+    asked = RequestParty.objects.filter(request__in=[request.pk for request in requests])
+    for request_id, human in asked.values_list("request_id", "credential__membership__user__human_id"):
+        parties[request_id].add(human)
+    owner, named = cache(owner_of), cache(human_named)
+    return {
+        request.pk: frozenset(
+            human for human in (*parties[request.pk], *_told(request, owner, named)) if human is not None
+        )
+        for request in requests
+    }
 
 
 def owner_of(agent_id: str, *, tenant_id: int) -> Human | None:
@@ -28,16 +45,17 @@ def human_named(tenant: Tenant, principal_id: str) -> Human | None:
     return member.user.human if member else None
 
 
-def _all(request: AccessRequest) -> Iterator[int | None]:
+def _told(
+    request: AccessRequest, owner: Callable[..., Human | None], named: Callable[..., Human | None]
+) -> Iterator[int | None]:
+    """As stored when it was asked, and as the registry tells it now."""
     yield request.agent_owner_id
     yield request.principal_human_id
-    owner = owner_of(request.agent_id, tenant_id=request.tenant_id)
-    yield owner.pk if owner else None
+    owning = owner(request.agent_id, tenant_id=request.tenant_id)
+    yield owning.pk if owning else None
     for name in (request.principal.get("id"), _asking_person(request)):
-        human = human_named(request.tenant, name) if name else None
+        human = named(request.tenant, name) if name else None
         yield human.pk if human else None
-    parties = RequestParty.objects.filter(request=request)
-    yield from parties.values_list("credential__membership__user__human_id", flat=True)
 
 
 def _asking_person(request: AccessRequest) -> str | None:

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from approvals.views import account, dashboard, decisions, inbox, request, signing
+from approvals.views import account, dashboard, decisions, evidence, inbox, request, signing
 
 urlpatterns = [
     path("", dashboard.page),
     path("sign-in/", signing.by_password),
+    path("sign-in/link/", signing.without_token),
     path("sign-in/link/<str:token>", signing.by_link),
     path("sign-out/", signing.out),
     path("inbox/", inbox.page),
@@ -16,6 +17,7 @@ urlpatterns = [
     path("requests/<str:request_id>/vote/", request.vote),
     path("decisions/", decisions.page),
     path("decisions/<str:evaluation_id>/", decisions.why),
+    path("evidence/", evidence.page),
     path("account/", account.page),
     path("account/authenticator/", account.begin),
     path("account/authenticator/confirm/", account.confirm),

@@ -117,6 +117,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"StepUpEnum": "countersign.policy.values.StepUp"},
 }
 UNFOLD = {"SITE_TITLE": "Countersign", "SITE_HEADER": "Countersign", "SITE_SYMBOL": "verified_user"}
 LOGGING = logging_config(COUNTERSIGN.log_level)

@@ -5,6 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from config import health
+from registry import openapi as openapi  # its extension of the schema registers itself
 
 urlpatterns = [
     path("", include("approvals.urls")),

@@ -4,16 +4,22 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from approvals import inbox
+from approvals import inbox, totp
 from approvals.views.chrome import for_members
 from approvals.views.decisions import READERS
 from evidence import clock
+from registry import people
 from registry.models import Membership
 
 
 @require_safe
 @for_members
 def page(request: HttpRequest, membership: Membership) -> HttpResponse:
-    mine = inbox.of(membership, now=clock.now())
-    reads = bool(READERS & set(membership.roles))
-    return render(request, "dashboard.html", {"inbox": mine, "now": clock.now(), "reads_decisions": reads})
+    now = clock.now()
+    context = {
+        "inbox": inbox.of(membership, now=now),
+        "now": now,
+        "reads_decisions": bool(READERS & set(membership.roles)),
+        "without_authenticator": bool(people.team_names(membership)) and totp.live_since(membership.user) is None,
+    }
+    return render(request, "dashboard.html", context)

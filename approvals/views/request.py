@@ -1,17 +1,19 @@
 """One request: what is asked, who said what, and the form in which a person decides."""
 
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_http_methods, require_safe
 
-from approvals import counting, problems, requirements, story, totp, votes
+from approvals import card, counting, problems, requirements, story, totp, votes
 from approvals.models import AccessRequest, Decision, Status
 from approvals.stepup import Method, pass_totp
-from approvals.views.chrome import for_members
+from approvals.views.chrome import NOTHING_NEW, for_members
 from countersign.policy.values import StepUp
 from evidence import clock
 from registry.models import Membership
@@ -34,17 +36,23 @@ def page(request: HttpRequest, membership: Membership, request_id: str) -> HttpR
 @for_members
 def live(request: HttpRequest, membership: Membership, request_id: str) -> HttpResponse:
     """The part that changes while one looks: state, votes, time left, timeline. Never the form one is filling in."""
-    asked = _of_tenant(request_id, membership)
-    response = render(request, "parts/request_live.html", _context(asked, membership, now=clock.now()))
-    if asked.status != Status.PENDING and request.GET.get("was") == Status.PENDING:
+    context = _context(_of_tenant(request_id, membership), membership, now=clock.now())
+    if request.GET.get("state") == Status.PENDING and context["state"] != Status.PENDING:
+        response = HttpResponse(status=NOTHING_NEW)
         response["HX-Refresh"] = "true"  # decided elsewhere: the form must go
-    return response
+        return response
+    if request.GET.get("was") == context["version"]:
+        return HttpResponse(status=NOTHING_NEW)
+    return render(request, "parts/request_live.html", {**context, "swapped": True})
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_members
 def vote(request: HttpRequest, membership: Membership, request_id: str) -> HttpResponse:
+    """Takes a vote. Who comes by GET, as after signing in anew, is shown the request and has voted nothing."""
     asked = _of_tenant(request_id, membership)
+    if request.method != "POST":
+        return redirect(f"/requests/{request_id}/")
     try:
         decision = Decision(request.POST.get("decision", ""))
         _cast(request, asked, membership, decision)
@@ -53,7 +61,7 @@ def vote(request: HttpRequest, membership: Membership, request_id: str) -> HttpR
     except problems.REFUSALS as error:
         told = problems.refusal(error)
         return _again(request, asked, membership, told.words, status=told.status)
-    messages.success(request, f"Your vote counts: {decision.label.lower()}.", extra_tags="done")
+    messages.success(request, f"Your vote is recorded: {decision.label.lower()}.", extra_tags="done")
     return redirect(f"/requests/{request_id}/")
 
 
@@ -99,16 +107,24 @@ def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> 
     cast = counting.votes_of(asked)
     asks = requirements.from_json(asked.requirements)
     pending = asked.status == Status.PENDING and now < asked.expires_at
-    return {
+    told = story.story(asked, now=now)
+    live = {
         "asked": asked,
+        "now": now,
         "pending": pending,
         "state": asked.status if pending or asked.status != Status.PENDING else Status.EXPIRED,
-        "left": asked.expires_at - now,
-        "requirements": asks,
         "tally": counting.count(asked, asks, cast),
         "votes": cast,
+        "timeline": told.timeline,
+        "after": told.after,
+    }
+    standing = render_to_string("parts/request_standing.html", live)
+    return {
+        **live,
+        "standing": standing,
+        "version": sha256(f"{standing}{len(told.timeline)}".encode()).hexdigest()[:16],
+        "card": card.card(asked.display),
         "mine": next((one for one in cast if one.human_id == membership.user.human_id), None),
-        "timeline": story.timeline(asked),
         **_may(asked, membership),
     }
 
