@@ -194,6 +194,6 @@ def recorded(
         body, log=world.tenant, leaf=written.leaf, now=moment.now, signer=keys.signer(Purpose.PDP)
     )  # fmt: skip
     if asked.attempt is not None:
-        given = Given(asked.call.action_digest, told)
-        attempts.keep(moment.cursor, [((step.key.id, asked.attempt), given)], moment.now)
+        given = Given(asked.call.action_digest, told, moment.now)
+        attempts.keep(moment.cursor, [((step.key.id, asked.attempt), given)])
     return told

@@ -27,10 +27,11 @@ Name = tuple[int, str]
 
 
 class Given(NamedTuple):
-    """What was answered to which action."""
+    """What was answered to which action, and when."""
 
     action_digest: str
     answer: bytes
+    at: datetime | None = None
 
     def again(self, action_digest: str) -> bytes:
         """The same answer, byte for byte, to the same call. Raises Problem (409) for another call."""
@@ -51,8 +52,6 @@ def find(cursor: CursorWrapper, names: Sequence[Name]) -> Mapping[Name, Given]:
     return {(row[0], row[1]): Given(row[2], bytes(row[3])) for row in cursor.fetchall()}
 
 
-def keep(cursor: CursorWrapper, given: Iterable[tuple[Name, Given]], now: datetime) -> None:
+def keep(cursor: CursorWrapper, given: Iterable[tuple[Name, Given]]) -> None:
     """Write answers, sorted by name as every writer does. Raises IntegrityError if one has been given meanwhile."""
-    _ATTEMPTS.insert(
-        cursor, sorted((name[0], name[1], answer.action_digest, answer.answer, now) for name, answer in given)
-    )
+    _ATTEMPTS.insert(cursor, sorted((*name, *answer) for name, answer in given))

@@ -158,6 +158,18 @@ class Claim(NamedTuple):
     enforced: bool = True
 
 
+def places(claims: Iterable[Claim]) -> dict[Place, int]:
+    """The counters that claims ask, and the seconds of each one's window."""
+    return {demand.place: demand.seconds for claim in claims for demand in claim.demands}
+
+
+def taken(claims: Sequence[Claim], before: Mapping[Place, int]) -> tuple[list[Demand | None], dict[Place, int]]:
+    """The demand that each claim fails on, or None; and the counters that changed, as they now are."""
+    used = dict(before)
+    refused = share_out(claims, used)
+    return refused, {place: count for place, count in used.items() if count != before[place]}
+
+
 def share_out(claims: Iterable[Claim], used: dict[Place, int]) -> list[Demand | None]:
     """The demand that each claim fails on, or None if it is met. Adds to `used` what is taken, in order."""
     return [_take(claim, used) for claim in claims]

@@ -39,18 +39,36 @@ _GIVE_BACK = (
 
 def reserve(cursor: CursorWrapper, claims: Sequence[Claim], now: datetime) -> list[Demand | None]:
     """Take what each claim asks, all or nothing, in order. Answers the demand each one fails on, or None."""
-    windows = {demand.place: demand.seconds for claim in claims for demand in claim.demands}
-    if not windows:
-        return [None] * len(claims)
-    seconds = int(now.timestamp())
-    rows = [(*place, _moment(budgets.window(windows[place], seconds))) for place in sorted(windows)]
-    before = _locked(cursor, rows)
-    used = dict(before)
-    refused = budgets.share_out(claims, used)
-    changed = [(*row, used[row[:2]]) for row in rows if used[row[:2]] != before[row[:2]]]
-    if changed:
-        _store(cursor, changed)
+    places = budgets.places(claims)
+    before = locked(cursor, places, now)
+    refused, changed = budgets.taken(claims, before)
+    store(cursor, places, changed, now)
     return refused
+
+
+def locked(cursor: CursorWrapper, places: Mapping[Place, int], now: datetime) -> dict[Place, int]:
+    """What each counter has used in its present window, its row locked; one that is not there yet is made."""
+    if not places:
+        return {}
+    rows = _rows(places, now)
+    found = _read(cursor, rows)
+    missing = [row for row in rows if row[:2] not in found]
+    if missing:
+        _make(cursor, missing)
+        found = _read(cursor, rows)
+    return found
+
+
+def store(cursor: CursorWrapper, places: Mapping[Place, int], used: Mapping[Place, int], now: datetime) -> None:
+    """Write what changed."""
+    if used:
+        changed = {place: places[place] for place in used}
+        _store(cursor, [(*row, used[row[:2]]) for row in _rows(changed, now)])
+
+
+def _rows(places: Mapping[Place, int], now: datetime) -> list[tuple[int, str, datetime]]:
+    seconds = int(now.timestamp())
+    return [(*place, _moment(budgets.window(places[place], seconds))) for place in sorted(places)]
 
 
 def give_back(cursor: CursorWrapper, tenant_id: int, charged: Iterable[Mapping[str, str]]) -> None:
@@ -62,16 +80,6 @@ def give_back(cursor: CursorWrapper, tenant_id: int, charged: Iterable[Mapping[s
 
 def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _locked(cursor: CursorWrapper, rows: Sequence[tuple[int, str, datetime]]) -> dict[Place, int]:
-    """What each counter has used, its row locked; a counter that is not there yet is made."""
-    found = _read(cursor, rows)
-    missing = [row for row in rows if row[:2] not in found]
-    if missing:
-        _make(cursor, missing)
-        found = _read(cursor, rows)
-    return found
 
 
 def _read(cursor: CursorWrapper, rows: Sequence[tuple[int, str, datetime]]) -> dict[Place, int]:

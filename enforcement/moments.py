@@ -11,7 +11,7 @@ from typing import TypeVar
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
-from enforcement import group
+from enforcement import group, wire
 from enforcement.clock import clock
 from enforcement.group import Stale
 from enforcement.memory import World
@@ -40,7 +40,7 @@ def of(world: World, work: Callable[[Moment], T], *, judged_by: float | None = N
         begun = False
         try:
             with transaction.atomic(durable=True), connection.cursor() as cursor:
-                now, epochs = group.read_now(cursor, [world.tenant_id], lock_timeout=LOCK_TIMEOUT)
+                now, epochs = wire.read_now([world.tenant_id], lock_timeout=LOCK_TIMEOUT)
                 begun = True
                 offset = clock.told(now)
                 if group.is_stale(world, epochs[world.tenant_id], offset, judged_by=judged_by):

@@ -1,13 +1,18 @@
 """Action, arguments and salt of a commitment, encrypted beside the records; erasing the row erases them for good."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.backends.utils import CursorWrapper
+
 from countersign.proof import base64text, canonical
 from evidence import keys
+from evidence.bulk import Inserter
 from evidence.models import KeptArguments
+
+_KEPT = Inserter("evidence_keptarguments", log="text", commitment="text", sealed_box="bytea", kept_at="timestamptz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,11 @@ def row(
 def keep_many(rows: Iterable[KeptArguments]) -> None:
     """Write rows of `row` with one INSERT; those that are there already stay as they are."""
     KeptArguments.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def insert_many(cursor: CursorWrapper, rows: Sequence[KeptArguments]) -> None:
+    """Write rows of commitments that are new: each salt is random, so none of them can be there already."""
+    _KEPT.insert(cursor, [(row.log, row.commitment, row.sealed_box, row.kept_at) for row in rows])
 
 
 def read(log: str, commitment: str) -> Kept | None:
