@@ -12,7 +12,7 @@ from rest_framework.generics import GenericAPIView, ListAPIView, get_object_or_4
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from approvals import counting, requirements, stepup, story, votes
+from approvals import counting, requirements, shown, stepup, story, votes
 from approvals.models import AccessRequest, Decision, Status, Vote
 from approvals.problems import answered
 from countersign.policy.values import StepUp
@@ -122,7 +122,7 @@ class RequestWhole(RequestRow):
 
     @extend_schema_field(DisplayShown)
     def get_display(self, asked: AccessRequest) -> dict[str, Any]:
-        return {"lines": asked.display, "hash": asked.display_hash}
+        return {"lines": shown.lines_of(asked), "hash": asked.display_hash}
 
     @extend_schema_field(RequirementShown(many=True))
     def get_requirements(self, asked: AccessRequest) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Prefetch, QuerySet
 
-from approvals import card, quorum, requirements, separation
+from approvals import card, quorum, requirements, separation, shown, shown
 from approvals.models import AccessRequest, Status, Vote
 from registry import people
 from registry.models import Membership
@@ -113,13 +113,12 @@ def _lately_closed(membership: Membership, teams: frozenset[str], *, now: dateti
 def _of_tenant(membership: Membership) -> QuerySet[AccessRequest]:
     votes = Prefetch("votes", Vote.objects.select_related("membership__user"))
     mine = AccessRequest.objects.filter(tenant_id=membership.tenant_id).select_related("tenant")
-    return mine.prefetch_related(votes).defer("display", "justification")  # long texts, needed for a page's rows only
+    return mine.prefetch_related(votes).defer("justification")  # a long text that no row shows
 
 
 def _rows(requests: Sequence[AccessRequest]) -> list[Row]:
-    ids = [request.pk for request in requests]
-    displays = dict(AccessRequest.objects.filter(pk__in=ids).values_list("pk", "display"))
-    return [Row(request, card.gist(displays[request.pk])) for request in requests]
+    lines = shown.lines_of_each(requests)
+    return [Row(request, card.gist(lines[request.pk])) for request in requests]
 
 
 def _groups(requests: Iterable[AccessRequest]) -> list[Group]:

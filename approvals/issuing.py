@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from approvals import counting, requirements
+from approvals import counting, requirements, shown
 from approvals.lifecycle import record
 from approvals.models import AccessRequest, Approval, Vote
 from countersign import ids
@@ -88,8 +88,12 @@ def verified(approval: Approval, request: AccessRequest) -> list[Vote]:
     if signed != _bytes(payload(approval, request, votes)):
         raise Unverifiable("the rows are not the ones that were signed")
     # 3. The action is the one of the digest.
-    if digests.action_digest(request.action) != approval.action_digest:
-        raise Unverifiable("the action does not have the digest that was approved")
+    try:
+        action = shown.action_of(request)
+    except keys.CannotUnseal as error:
+        raise Unverifiable("what was kept of the action was changed") from error
+    if action is None or digests.action_digest(action) != approval.action_digest:
+        raise Unverifiable("the action is erased, or does not have the digest that was approved")
     # 4. Every vote is in evidence, and says what its row says.
     thread = ledger.history(request.tenant.slug, request.pk, limit=_THREAD_LIMIT)
     records = {merkle.leaf_hash(canonical.dumps(statement)): statement["predicate"] for statement in thread}

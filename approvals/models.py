@@ -20,9 +20,9 @@ class Status(models.TextChoices):
 class AccessRequest(models.Model):
     """One ask for human approval of exactly one action.
 
-    `action` is the closed action object (its digest is `action_digest`); arguments and salt are kept encrypted beside
-    the evidence under `commitment`. `requirements` is the list met when all are met. `display` is what approvers are
-    shown, as lines, fixed at opening; `display_hash` is what a vote must have seen.
+    The action, its arguments, the salt and the lines that approvers are shown are not in this row: they are kept
+    encrypted beside the evidence under `commitment`, erasable together (`approvals.shown` reads them). `display_hash`
+    is what a vote must have seen. `requirements` is the list met when all are met.
     """
 
     id = models.CharField(max_length=40, primary_key=True)
@@ -30,6 +30,7 @@ class AccessRequest(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     evaluation_id = models.CharField(max_length=40)
     opened_by = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
+    subject = models.JSONField()  # type and id of who asks, as AuthZEN names them
     agent_id = models.CharField(max_length=300)
     agent_owner = models.ForeignKey(Human, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     principal = models.JSONField(default=dict, blank=True)
@@ -42,13 +43,11 @@ class AccessRequest(models.Model):
     template = models.CharField(max_length=200, default="", blank=True)
     session = models.CharField(max_length=200, default="", blank=True)
     transaction = models.CharField(max_length=200, default="", blank=True)
-    action = models.JSONField()
     action_digest = models.CharField(max_length=71)
     arguments_digest = models.CharField(max_length=71)
     commitment = models.CharField(max_length=71)
     requirements = models.JSONField()
     justification = models.TextField(default="", blank=True)
-    display = models.JSONField()
     display_hash = models.CharField(max_length=71)
     policy_revision = models.BigIntegerField()
     registry_revision = models.BigIntegerField()

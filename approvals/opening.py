@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db.models import F, Q
 
 from approvals import display, lifecycle, requirements, separation
+from approvals.display import Shown
 from approvals.issuing import timestamp
 from approvals.jobs import expire_later
 from approvals.lifecycle import SYSTEM, announce, asker, record
@@ -73,12 +74,16 @@ def open_or_join(ask: Ask, *, max_open: int, now: datetime) -> Opened:
     limit can be raced, and nobody who holds a request waits for who holds the tenant. The unique constraint on pending
     actions backs that up.
     """
-    draft = _row(ask, now=now)  # before the lock: what is shown of a megabyte takes its time
+    # Before the lock: what is shown of a megabyte takes its time.
+    shown = display.show(
+        ask.call, ask.verdict, risk_tier=ask.risk_tier, policy_revision=ask.policy_revision,
+        justification=ask.justification,
+    )  # fmt: skip
     Tenant.objects.select_for_update(no_key=True).get(pk=ask.tenant_id)
     joined = _join(ask, now=now)
     if joined is not None:
         return Opened(joined, joined=True)
-    return Opened(_open(ask, draft, max_open=max_open, now=now), joined=False)
+    return Opened(_open(ask, shown, max_open=max_open, now=now), joined=False)
 
 
 def is_party(request: AccessRequest, credential_id: int) -> bool:
@@ -133,7 +138,8 @@ def _approved(now: datetime, credential_id: int | None) -> Q:
 # --- opening
 
 
-def _open(ask: Ask, request: AccessRequest, *, max_open: int, now: datetime) -> AccessRequest:
+def _open(ask: Ask, shown: Shown, *, max_open: int, now: datetime) -> AccessRequest:
+    request = _row(ask, shown, now=now)
     waiting = AccessRequest.objects.filter(tenant_id=ask.tenant_id, agent_id=request.agent_id, status=Status.PENDING)
     if waiting.filter(expires_at__gt=now).count() >= max_open:
         raise TooManyOpen(request.agent_id, max_open)
@@ -141,7 +147,7 @@ def _open(ask: Ask, request: AccessRequest, *, max_open: int, now: datetime) -> 
     _add_party(request, ask, now=now)
     kept.keep(
         ask.tenant, commitment=ask.commitment, action=ask.call.action, arguments=ask.call.arguments,
-        salt=ask.salt, now=now,
+        salt=ask.salt, display=shown.lines, now=now,
     )  # fmt: skip
     record(
         Event.REQUEST_OPENED, request, actor=asker(ask.credential_id), now=now,
@@ -153,20 +159,18 @@ def _open(ask: Ask, request: AccessRequest, *, max_open: int, now: datetime) -> 
     return request
 
 
-def _row(ask: Ask, *, now: datetime) -> AccessRequest:
+def _row(ask: Ask, shown: Shown, *, now: datetime) -> AccessRequest:
     call, verdict = ask.call, ask.verdict
     tenant = Tenant.objects.get(pk=ask.tenant_id)
     wait = requirements.open_for(verdict.requirements)
     agent_id = _typed(call.subject_type, call.subject_id, usual="agent")
-    shown = display.show(
-        call, verdict, risk_tier=ask.risk_tier, policy_revision=ask.policy_revision, justification=ask.justification
-    )
     principal = call.principal
     return AccessRequest(
         id=ids.new("arq"),
         tenant=tenant,
         evaluation_id=ask.evaluation_id,
         opened_by_id=ask.credential_id,
+        subject={"type": call.subject_type, "id": call.subject_id},
         agent_id=agent_id,
         agent_owner=separation.owner_of(agent_id, tenant_id=tenant.pk),
         principal={"type": principal.type, "id": principal.id, "verified": principal.verified} if principal else {},
@@ -179,13 +183,11 @@ def _row(ask: Ask, *, now: datetime) -> AccessRequest:
         template=verdict.rule or verdict.requirements[0].source,
         session=call.session or "",
         transaction=call.transaction or "",
-        action=dict(call.action),
         action_digest=call.action_digest,
         arguments_digest=call.arguments_digest,
         commitment=ask.commitment,
         requirements=requirements.to_json(verdict.requirements),
         justification=ask.justification,
-        display=shown.lines,
         display_hash=shown.hash,
         policy_revision=ask.policy_revision,
         registry_revision=ask.registry_revision,

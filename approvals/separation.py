@@ -60,5 +60,4 @@ def _told(
 
 def _asking_person(request: AccessRequest) -> str | None:
     """The id of a subject that is no agent: a person who asks for themselves."""
-    subject = request.action.get("subject", {})
-    return subject.get("id") if subject.get("type") != "agent" else None
+    return None if request.subject["type"] == "agent" else str(request.subject["id"])

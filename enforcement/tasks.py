@@ -197,8 +197,7 @@ def _tell(request: AccessRequest) -> dict[str, Any]:
 def _visible(caller: Caller, request_id: str) -> AccessRequest:
     """A task of this tenant whose subject the credential speaks for; anything else is as unknown as nothing."""
     found = AccessRequest.objects.filter(pk=request_id, tenant_id=caller.world.tenant_id).first()
-    subject = found.action["subject"] if found else {}
-    if found is None or not authn.reaches(caller.key, subject["type"], subject["id"]):
+    if found is None or not authn.reaches(caller.key, found.subject["type"], found.subject["id"]):
         raise Problem(Kind.UNKNOWN_TASK, "No such task, or none of yours.")
     return found
 

@@ -1,4 +1,7 @@
-"""Action, arguments and salt of a commitment, encrypted beside the records; erasing the row erases them for good."""
+"""What a commitment commits to, encrypted beside the records; erasing the row erases it for good.
+
+Action, arguments and salt, and where people were asked the lines they were shown: those quote the arguments.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,26 +20,47 @@ _KEPT = Inserter("evidence_keptarguments", log="text", commitment="text", sealed
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a commitment commits to."""
+    """What a commitment commits to, and the lines people were shown of it (none if nobody was asked)."""
 
     action: Mapping[str, Any]
     arguments: Mapping[str, Any]
     salt: bytes
+    display: Sequence[Mapping[str, Any]] = ()
 
 
 def keep(
-    log: str, *, commitment: str, action: Mapping[str, Any], arguments: Mapping[str, Any], salt: bytes, now: datetime
+    log: str,
+    *,
+    commitment: str,
+    action: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    salt: bytes,
+    now: datetime,
+    display: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Keep one action in the caller's transaction. Keeping it again changes nothing."""
-    keep_many([row(log, commitment=commitment, action=action, arguments=arguments, salt=salt, now=now)])
+    """Keep one action in the caller's transaction. Keeping it again adds what is shown of it, else changes nothing."""
+    one = row(log, commitment=commitment, action=action, arguments=arguments, salt=salt, now=now, display=display)
+    if not display:
+        return keep_many([one])
+    KeptArguments.objects.bulk_create(
+        [one], update_conflicts=True, unique_fields=["log", "commitment"], update_fields=["sealed_box"]
+    )
+    return None
 
 
 def row(
-    log: str, *, commitment: str, action: Mapping[str, Any], arguments: Mapping[str, Any], salt: bytes, now: datetime
+    log: str,
+    *,
+    commitment: str,
+    action: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    salt: bytes,
+    now: datetime,
+    display: Sequence[Mapping[str, Any]] = (),
 ) -> KeptArguments:
     """The row of one action, sealed and not yet written."""
-    plain = canonical.dumps({"action": action, "arguments": arguments, "salt": base64text.encode(salt)})
-    box = keys.seal(plain, bound_to=_place(log, commitment))
+    whole = {"action": action, "arguments": arguments, "salt": base64text.encode(salt), "display": list(display)}
+    box = keys.seal(canonical.dumps(whole), bound_to=_place(log, commitment))
     return KeptArguments(log=log, commitment=commitment, sealed_box=box, kept_at=now)
 
 
@@ -52,11 +76,18 @@ def insert_many(cursor: CursorWrapper, rows: Sequence[KeptArguments]) -> None:
 
 def read(log: str, commitment: str) -> Kept | None:
     """What was kept, or None if it never was or is erased. Raises keys.CannotUnseal on a row changed by hand."""
-    found = KeptArguments.objects.filter(log=log, commitment=commitment).first()
-    if found is None:
-        return None
-    plain = canonical.loads_object(keys.unseal(bytes(found.sealed_box), bound_to=_place(log, commitment)))
-    return Kept(plain["action"], plain["arguments"], base64text.decode(plain["salt"]))
+    return read_many(log, [commitment]).get(commitment)
+
+
+def read_many(log: str, commitments: Sequence[str]) -> Mapping[str, Kept]:
+    """What was kept under each commitment that has something. Raises keys.CannotUnseal on a row changed by hand."""
+    rows = KeptArguments.objects.filter(log=log, commitment__in=commitments).values_list("commitment", "sealed_box")
+    return {commitment: _opened(bytes(box), _place(log, commitment)) for commitment, box in rows}
+
+
+def _opened(box: bytes, place: str) -> Kept:
+    plain = canonical.loads_object(keys.unseal(box, bound_to=place))
+    return Kept(plain["action"], plain["arguments"], base64text.decode(plain["salt"]), tuple(plain["display"]))
 
 
 def erase(log: str, commitment: str) -> bool:

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_safe
 
-from approvals import card, counting, problems, requirements, story, totp, votes
+from approvals import card, counting, problems, requirements, shown, story, totp, votes
 from approvals.models import AccessRequest, Decision, Status
 from approvals.stepup import Method, pass_totp
 from approvals.views.chrome import NOTHING_NEW, for_members
@@ -123,7 +123,7 @@ def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> 
         **live,
         "standing": standing,
         "version": sha256(f"{standing}{len(told.timeline)}".encode()).hexdigest()[:16],
-        "card": card.card(asked.display),
+        "card": card.card(shown.lines_of(asked)),
         "mine": next((one for one in cast if one.human_id == membership.user.human_id), None),
         **_may(asked, membership),
     }

@@ -14,8 +14,9 @@ from approvals.requests import NotUsable
 from countersign.policy.values import Reason
 from countersign.proof import canonical, digests, dsse
 from countersign.proof.keys import Signer
-from evidence import clock, keys, ledger
+from evidence import clock, kept, keys, ledger
 from evidence.keys import Purpose
+from evidence.models import KeptArguments
 from registry import people
 from tests.approvals.asking import TESTS, TOTP, approved, call, events, opened, requirement, use, vote
 from tests.worlds import World, world
@@ -207,9 +208,24 @@ class TestForgedRows:
 
     def test_abuse_033_refuses_an_edited_action(self, ours: World) -> None:
         approval = approved(ours)
-        request = AccessRequest.objects.get(pk=approval.request_id)
-        request.action["action"]["name"] = "get"
-        request.save()
+        box = KeptArguments.objects.get(log=ours.slug, commitment=approval.request.commitment)
+        box.sealed_box = bytes(box.sealed_box)[:-1] + b"\x00"
+        box.save()
+        assert refused(approval, ours) == Reason.APPROVAL_UNVERIFIABLE
+
+    def test_abuse_033_refuses_another_action_under_our_own_key(self, ours: World) -> None:
+        """Even who holds the box's key: the digest that was approved is another."""
+        approval = approved(ours)
+        place = {"log": ours.slug, "commitment": approval.request.commitment}
+        was = kept.read(**place)
+        other = {**was.action, "action": {"name": "get"}}
+        box = kept.row(**place, action=other, arguments=was.arguments, salt=was.salt, now=clock.now()).sealed_box
+        KeptArguments.objects.filter(**place).update(sealed_box=box)
+        assert refused(approval, ours) == Reason.APPROVAL_UNVERIFIABLE
+
+    def test_refuses_what_was_erased(self, ours: World) -> None:
+        approval = approved(ours)
+        kept.erase(ours.slug, approval.request.commitment)
         assert refused(approval, ours) == Reason.APPROVAL_UNVERIFIABLE
 
     @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from approvals import requests as doors
+from approvals import shown
 from approvals.models import AccessRequest, Approval
 from enforcement.models import Custody, Escalation, Execution
 from evidence import clock, kept, ledger
@@ -148,7 +149,7 @@ class TestSubmit:
         assert (task["status"], reply.headers["location"]) == ("pending", task["status_endpoint"])
         request = AccessRequest.objects.get(pk=task["id"])
         assert request.justification == "VIP"
-        assert request.action["transaction"] == body["context"]["transaction"]
+        assert shown.action_of(request)["transaction"] == body["context"]["transaction"]
 
     def test_answers_201_with_the_result_of_what_is_approved_already(self, acme):
         body = fresh()
