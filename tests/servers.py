@@ -108,12 +108,12 @@ class Postgres:
     def launch(self) -> None:
         binaries = postgres_binaries()
         assert binaries
-        log = (self.home / "log").open("ab")
-        self.process = subprocess.Popen(
-            [binaries / "postgres", "-D", self.data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-             "-c", f"unix_socket_directories={self.home}", "-c", "max_connections=60"],
-            stdout=log, stderr=log, preexec_fn=_drop_root,  # noqa: PLW1509  a test run forks here before it has threads
-        )  # fmt: skip
+        with (self.home / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [binaries / "postgres", "-D", self.data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+                 "-c", f"unix_socket_directories={self.home}", "-c", "max_connections=60"],
+                stdout=log, stderr=log, preexec_fn=_drop_root,  # noqa: PLW1509  it only drops rights before the exec
+            )  # fmt: skip
         _until(lambda: _answers(self.url))
 
     def kill(self) -> None:

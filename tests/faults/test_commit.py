@@ -1,0 +1,130 @@
+"""The connection to the database breaks during the COMMIT of each write endpoint; who asks again gets one row."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+import pytest
+
+from tests.faults.wire import Cut, Wire
+from tests.journeys.server import NOBODY, Place, Server
+from tests.journeys.speakers import EVALUATION, Pep, Person, refund
+from tests.journeys.world import World, world
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A tenant of one's own behind the wire, with its speakers."""
+
+    acme: World
+    wire: Wire
+    pep: Pep
+    erin: Person
+    frank: Person
+
+    def count(self, event: str) -> int:
+        query = "SELECT count(*) FROM evidence_record WHERE log = %s AND event = %s"
+        return int(str(self.acme.place.rows(query, self.acme.slug, event)[0][0]))
+
+    def broken(self, cut: Cut, act: Callable[[], httpx2.Response]) -> httpx2.Response:
+        """Do it while the wire is cut, see it fail, and do it again: the answer to that."""
+        before = self.wire.cuts
+        self.wire.arm(cut)
+        failed = act()
+        assert self.wire.cuts == before + 1, f"nothing was cut: {failed.status_code} {failed.text[:300]}"
+        assert failed.status_code >= 500
+        return act()
+
+    def approved(self, amount: str = "250.00") -> dict[str, str]:
+        request_id = self.pep.pending(amount)
+        for person in (self.erin, self.frank):
+            assert person.vote(request_id).status_code == 201
+        return {"id": self.pep.task(request_id)["result"]["approval"]["id"]}
+
+
+@pytest.fixture(scope="module")
+def wire(place: Place) -> Iterator[Wire]:
+    assert place.owner_url
+    far = urlsplit(place.owner_url)
+    laid = Wire(far.hostname or "127.0.0.1", far.port or 5432)
+    yield laid
+    laid.close()
+
+
+@pytest.fixture(scope="module")
+def behind(place: Place, wire: Wire) -> Iterator[Server]:
+    """The service, on the other side of the wire. In clear, so that a COMMIT can be seen."""
+    parts = urlsplit(place.environment["COUNTERSIGN_DATABASE_URL"])
+    address = f"{parts.username}:{parts.password}@127.0.0.1:{wire.port}"
+    url = urlunsplit(parts._replace(netloc=address, query="sslmode=disable&gssencmode=disable"))
+    with Server(place, COUNTERSIGN_DATABASE_URL=url, COUNTERSIGN_REDIS_URL=NOBODY) as running:
+        yield running
+
+
+@pytest.fixture
+def case(place: Place, behind: Server, wire: Wire) -> Case:
+    acme = world(place, behind.url, caps={"rate": ["2/day"]})
+    return Case(acme, wire, acme.pep, acme.voter("erin"), acme.voter("frank"))
+
+
+@pytest.mark.parametrize("cut", Cut)
+class TestCutDuringCommit:
+    def test_abuse_133_a_decision_is_one_record_and_one_charge(self, case: Case, cut: Cut):
+        answer = case.broken(cut, lambda: case.pep.post(EVALUATION, refund(attempt="once")))
+        assert (answer.status_code, answer.json()["decision"]) == (200, True)
+        assert case.count("decision.made") == 1
+        assert [case.pep.ask(refund())["outcome"] for _ in range(2)] == ["allow", "deny"]
+
+    def test_abuse_133_an_escalation_opens_one_request(self, case: Case, cut: Cut):
+        call = refund("250.00", attempt="once", open_request=True)
+        answer = case.broken(cut, lambda: case.pep.post(EVALUATION, call))
+        assert answer.json()["context"]["access_request"]["task"]["status"] == "pending"
+        assert (case.count("decision.made"), case.count("request.opened"), case.count("request.joined")) == (1, 1, 0)
+
+    def test_abuse_133_a_submission_opens_one_request(self, case: Case, cut: Cut):
+        call = refund("250.00")
+        evaluation_id = case.pep.ask(call)["evaluation_id"]
+        answer = case.broken(cut, lambda: case.pep.submit(call, evaluation_id, key="once"))
+        assert answer.status_code == 202
+        assert (case.count("request.opened"), case.count("request.joined")) == (1, 0)
+
+    def test_abuse_133_a_cancellation_closes_once(self, case: Case, cut: Cut):
+        request_id = case.pep.pending()
+        answer = case.broken(cut, lambda: case.pep.cancel(request_id))
+        assert answer.status_code == (200 if cut is Cut.BEFORE else 409)
+        assert case.pep.task(request_id)["task"]["status"] == "cancelled"
+        assert case.count("request.cancelled") == 1
+
+    def test_abuse_133_an_approval_is_used_once(self, case: Case, cut: Cut):
+        call = refund("250.00", approval=case.approved(), attempt="once")
+        answer = case.broken(cut, lambda: case.pep.post(EVALUATION, call))
+        assert answer.json()["decision"] is True
+        assert case.count("approval.used") == 1
+        assert case.pep.report(answer.json()["context"]["evaluation_id"], "executing").status_code == 200
+
+    def test_abuse_133_a_claim_is_won_once(self, case: Case, cut: Cut):
+        evaluation_id = case.pep.ask(refund())["evaluation_id"]
+        answer = case.broken(cut, lambda: case.pep.report(evaluation_id, "executing", key="once"))
+        assert (answer.status_code, answer.json()["status"]) == (200, "executing")
+        assert case.count("execution.reported") == 1
+        assert case.pep.report(evaluation_id, "executing", key="another").status_code == 409
+
+    def test_abuse_133_an_outcome_is_told_once(self, case: Case, cut: Cut):
+        evaluation_id = case.pep.ask(refund())["evaluation_id"]
+        case.pep.report(evaluation_id, "executing", key="claim")
+        answer = case.broken(cut, lambda: case.pep.report(evaluation_id, "committed", key="end"))
+        assert (answer.status_code, answer.json()["status"]) == (200, "committed")
+        assert case.count("execution.reported") == 2
+
+    def test_abuse_133_a_step_up_and_a_vote_count_once(self, case: Case, cut: Cut):
+        request_id = case.pep.pending()
+        seen = case.erin.read(request_id)["display"]["hash"]
+        passed = case.broken(cut, lambda: case.erin.step_up(request_id, "approve", seen=seen))
+        assert passed.status_code == 201, passed.text
+        proof = passed.json()["step_up"]
+        again = case.broken(cut, lambda: case.erin.cast(request_id, "approve", seen=seen, step_up=proof))
+        assert again.status_code in ({201} if cut is Cut.BEFORE else {201, 409}), again.text
+        assert case.count("vote.cast") == 1
+        assert case.frank.vote(request_id).json()["status"] == "approved"
+        assert (case.count("request.approved"), case.count("approval.issued")) == (1, 1)
