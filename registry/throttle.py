@@ -35,7 +35,8 @@ def admit(username: str, *, now: datetime) -> None:
         if row.locked_until is not None and now < row.locked_until:
             raise Waiting(row.locked_until)
         row.failures += 1
-        row.locked_until = now + wait_after(row.failures)
+        wait = wait_after(row.failures)
+        row.locked_until = now + wait if wait else None  # never "until now": another's now is a moment earlier
         row.last_at = now
         row.save(update_fields=["failures", "locked_until", "last_at"])
 
