@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from countersign import ids
-from enforcement import arap, authn, decide, discovery, http, outcomes, problems, tasks
+from enforcement import arap, authn, chance, decide, discovery, http, outcomes, problems, tasks
 from enforcement.http import Request, Response
 from enforcement.problems import Kind, Problem
 
@@ -36,7 +36,7 @@ async def answer(request: Request) -> Response:
 def request_id(request: Request) -> str:
     """The caller's own, if it can be echoed, else a new one."""
     given = request.headers.get("x-request-id", "")
-    return given if _request_id(given) else ids.new("req")
+    return given if _request_id(given) else ids.of("req", chance.salt()[:16])
 
 
 async def _route(request: Request) -> Response:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +18,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_SECONDS = 5.0
+SWITCH_SECONDS = 0.0005
 
 
 class _TooLarge(Exception):
@@ -43,8 +46,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     await _send(await api.answer(request._replace(body=body)), send)
 
 
+@cache
+def _limit() -> int:
+    """Read once: settings that are looked up lazily cost more than all else here."""
+    return int(settings.COUNTERSIGN.body_limit)
+
+
 async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
-    limit = settings.COUNTERSIGN.body_limit
+    limit = _limit()
     if int(headers.get("content-length") or 0) > limit:
         raise _TooLarge
     message = await receive()
@@ -71,7 +80,7 @@ async def _refuse(request: Request, receive: Receive, send: Send) -> None:
     """Tell the whole answer first, then read on for a while: a client that is still sending would else see a reset
     connection instead of the 413. The answer ends only after that, or the server would stop reading for us.
     """
-    response = problems.response(api.too_large(settings.COUNTERSIGN.body_limit))
+    response = problems.response(api.too_large(_limit()))
     headers = (*response.headers, ("x-request-id", api.request_id(request)), ("connection", "close"))
     await _send(response._replace(headers=headers), send, more=True)
     if "expect" not in request.headers:  # such a client waits to be told before it sends anything
@@ -97,10 +106,15 @@ async def _send(response: Response, send: Send, *, more: bool = False) -> None:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """Nothing to start: the writer starts with the first call. At the end, what waits is committed."""
+    """The writer starts with the first call; at the end, what waits is committed.
+
+    The writer waits for the database many times a group and for the interpreter after each; with Python's own
+    interval it would wait longest for the latter.
+    """
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            sys.setswitchinterval(SWITCH_SECONDS)
             await send({"type": "lifespan.startup.complete"})
         else:
             await asyncio.to_thread(commit.stop)

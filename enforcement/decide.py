@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from countersign import ids
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Because, Mode, Outcome, Reason
-from enforcement import approved, asking, authn, batch, budgets, commit, memory, moments, parse, pool, telling
+from enforcement import approved, asking, authn, batch, budgets, chance, commit, memory, moments, parse, pool, telling
 from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.batch import Judged
@@ -51,7 +51,7 @@ def judge(caller: Caller, body: bytes) -> Step:
     authn.check_reach(caller.key, asked.call.subject_type, asked.call.subject_id)
     offset = clock.offset
     verdict = evaluate(caller.world.bundle, asked.call, now=at(offset))
-    return Step(asked, caller.key, caller.world, ids.new("eva"), verdict, offset)
+    return Step(asked, caller.key, caller.world, ids.of("eva", chance.salt()[:16]), verdict, offset)
 
 
 async def _answer(step: Step) -> bytes:

@@ -1,6 +1,5 @@
 """Bytes in, one question out: types checked, arguments and action digested, the salt drawn. Strict, or a Problem."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ import msgspec
 
 from countersign.policy.values import EMPTY, Call, Principal
 from countersign.proof import canonical, digests
+from enforcement import chance
 from enforcement.memory import World
 from enforcement.problems import Kind, Problem
 
@@ -134,7 +134,7 @@ def _quickly(told: _Question, members: Mapping[str, Any], body: bytes, world: Wo
         members.get("context", EMPTY),
     )
     call.action = closed(call, world)
-    salt = os.urandom(digests.SALT_BYTES)
+    salt = chance.salt()
     call.action_digest, commitment = digests.committed(salt, canonical.write_plain(call.action))
     approval = context.approval
     return Asked(
@@ -161,7 +161,7 @@ def question(members: Mapping[str, Any], body: bytes, world: World) -> Asked:
         raise _missing("action.name")
     call = _call(members, subject, resource, name, world)
     context = call.context
-    salt = os.urandom(digests.SALT_BYTES)
+    salt = chance.salt()
     approval = context.get("approval")
     return Asked(
         call,
