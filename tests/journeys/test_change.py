@@ -57,9 +57,7 @@ class TestChange:
         assert [answer["decision"] for answer in answers] == [True, False]
         assert answers[1]["context"]["reason"] == "approval_used"
 
-    def test_abuse_148_an_attempt_answered_by_one_process_is_repeated_by_the_other(
-        self, both: tuple[World, Pep, Pep]
-    ):
+    def test_abuse_148_an_attempt_answered_by_one_process_is_repeated_by_the_other(self, both: tuple[World, Pep, Pep]):
         _, here, there = both
         assert here.decision(refund(attempt="a-1")) == there.decision(refund(attempt="a-1"))
         assert there.post(EVALUATION, refund("11.00", attempt="a-1")).status_code == 409
