@@ -3,7 +3,7 @@
 import threading
 
 from evidence.sealer import Sealer
-from outbox import pump
+from outbox import doorbell, pump
 
 
 class Background:
@@ -23,5 +23,6 @@ class Background:
     def stop(self) -> None:
         """Return when both have finished what they were at, or after ten seconds."""
         self._stop.set()
+        doorbell.ring()  # the pump may be asleep until its next poll
         for thread in self._threads:
             thread.join(timeout=10)

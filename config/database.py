@@ -7,6 +7,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 # NORMAL would lose acknowledged records on power loss; IMMEDIATE avoids upgrade deadlocks.
 _SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON;"
 
+# A server that vanishes without a word is noticed in seconds: whoever waits for its COMMIT can do nothing else.
+_LIVELINESS = {
+    "connect_timeout": "5",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+
 
 class UnknownDatabase(ValueError):
     """The URL names neither PostgreSQL nor SQLite."""
@@ -25,7 +34,7 @@ def database(url: str) -> dict[str, Any]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": parts.hostname or "",
             "PORT": str(parts.port or ""),
-            "OPTIONS": dict(parse_qsl(parts.query)),
+            "OPTIONS": {**_LIVELINESS, **dict(parse_qsl(parts.query))},
         }
     raise UnknownDatabase(f"not a PostgreSQL or SQLite URL: scheme {parts.scheme!r}")
 

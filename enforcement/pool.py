@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from django.db import InterfaceError, OperationalError, connection
+
 from enforcement.problems import unavailable
 
 P = ParamSpec("P")
@@ -26,9 +28,18 @@ class Pool:
         """Run in a thread. Raises Problem (503) when there is no room, and what `work` raises."""
         if not self._room.acquire(blocking=False):
             raise unavailable("Too many calls wait for the database.")
-        future = self._executor.submit(work, *args, **kwargs)
+        future = self._executor.submit(_worked, work, *args, **kwargs)
         future.add_done_callback(lambda _: self._room.release())  # also when a caller who left cancels it
         return await asyncio.wrap_future(future)
+
+
+def _worked(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """A thread of ours has no request cycle that would replace a dead connection: let go of it, and the next is new."""
+    try:
+        return work(*args, **kwargs)
+    except (InterfaceError, OperationalError) as error:
+        connection.close()
+        raise unavailable("The database does not answer.") from error
 
 
 _pool = Pool()

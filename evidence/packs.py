@@ -113,6 +113,9 @@ def collect(
     head = models.Checkpoint.objects.filter(log=tenant).order_by("-size").first()
     if head is None:
         raise NothingSelected(f"log {tenant} is empty")
+    outside = seal.published(tenant)
+    if outside is not None and outside.size > head.size:
+        raise seal.BrokenLog(f"log {tenant}: {outside.size} records were published, {head.size} are in the database")
     places = _places(tenant, head.size, selection)
     rows = list(places.select_related("record").order_by("seq").iterator(_CHUNK))
     if not rows:
