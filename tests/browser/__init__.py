@@ -1,0 +1,1 @@
+"""What needs a real browser: keyboard, phone, live pages, and what a page says in its console."""

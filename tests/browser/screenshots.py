@@ -1,0 +1,110 @@
+"""Takes the pictures of the README anew: `python -m tests.browser.screenshots`. A demo of its own, asked over HTTP."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx2
+import pyotp
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from examples.demo.house import Approver, House, house
+
+IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
+LARGEST = 120_000  # bytes
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+REFUNDS = (("A-1001", "250.00", "case-4711"), ("A-1017", "640.00", "case-4716"), ("A-0988", "119.90", "case-4698"))
+WHY = "The kettle arrived broken; the customer sent photos and asks for the money back."
+
+
+class Desk:
+    """The shop's enforcement point, asking."""
+
+    def __init__(self, built: House) -> None:
+        self.client = httpx2.Client(base_url=built.url, headers={"Authorization": f"Bearer {built.key()}"})
+
+    def ask(self, tool: str, method: str, arguments: Mapping[str, str], **context: object) -> dict[str, object]:
+        asked = {
+            "subject": {"type": "agent", "id": "support-bot"},
+            "action": {"name": method},
+            "resource": {"type": "tool", "id": tool},
+            "context": {
+                "arguments": arguments, "intent": "customer-refund",
+                "principal": {"type": "user", "id": "customer-desk@acme.test"}, **context,
+            },
+        }  # fmt: skip
+        answer = self.client.post("/access/v1/evaluation", json=asked)
+        answer.raise_for_status()
+        told: dict[str, object] = answer.json()["context"]
+        return told
+
+    def refund(self, order: str, amount: str, case: str) -> str:
+        told = self.ask(
+            "payments.refund", "create", {"order": order, "amount": amount},
+            transaction=case, open_request=True, justification=WHY,
+        )  # fmt: skip
+        return str(told["access_request"]["task"]["id"])  # type: ignore[index]  # as the profile writes it
+
+
+def enter(browser: Browser, built: House, person: Approver, **options: object) -> BrowserContext:
+    context = browser.new_context(**options)
+    page = context.new_page()
+    page.goto(person.link)
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_url("**/inbox/")
+    return context
+
+
+def take(context: BrowserContext, address: str, name: str) -> None:
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_timeout(300)
+    target = IMAGES / f"{name}.png"
+    page.screenshot(path=target)
+    page.close()
+    if target.stat().st_size > LARGEST:
+        raise SystemExit(f"{target} has {target.stat().st_size} bytes; at most {LARGEST} are wanted in a README")
+
+
+def link(built: House, username: str) -> Approver:
+    """Somebody who signs in and votes on nothing."""
+    return Approver(username, built.manage("sign_in_link", username).split()[-1], "")
+
+
+def play(built: House, browser: Browser) -> None:
+    desk = Desk(built)
+    desk.ask("crm.lookup", "get", {"customer": "C-7"}, intent="lookup")
+    desk.ask("payments.refund", "create", {"order": "A-0871", "amount": "19.90"})
+    desk.ask("crm.delete", "delete", {"customer": "C-7"})
+    asked = [desk.refund(*one) for one in REFUNDS]
+    frank = built.approver("frank")
+    erin = built.approver("erin")
+    page = enter(browser, built, frank).new_page()
+    page.goto(f"{built.url}/requests/{asked[0]}/")
+    page.get_by_label("Reason").fill("Photos and receipt checked.")
+    page.get_by_label("Code").fill(pyotp.TOTP(frank.secret).now())
+    page.get_by_role("button", name="Approve").click()
+    page.get_by_text("1 of 2 approved").wait_for()
+
+    desktop = enter(browser, built, erin, viewport={"width": 1120, "height": 860})
+    take(desktop, f"{built.url}/requests/{asked[0]}/", "request-desktop")
+    take(desktop, f"{built.url}/inbox/", "inbox")
+    phone = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark", device_scale_factor=2)
+    phone.add_cookies(desktop.cookies())  # type: ignore[arg-type]  # what one context gives, another takes
+    take(phone, f"{built.url}/requests/{asked[0]}/", "request-phone")
+    auditor = enter(browser, built, link(built, "ada"), viewport={"width": 1120, "height": 760})
+    take(auditor, f"{built.url}/decisions/", "decisions")
+
+
+def main() -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="countersign-pictures-") as directory:
+        os.environ["COUNTERSIGN_DEMO_DIR"] = directory
+        with house("127.0.0.1", int(os.environ.get("PORT") or 8765)) as built, sync_playwright() as playwright:
+            play(built, playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS))
+
+
+if __name__ == "__main__":
+    main()
