@@ -25,6 +25,7 @@ setup: .venv/.dev ## install everything a developer needs into .venv
 
 # uv where there is one, else venv and pip: the same locked files either way.
 define install
+	echo "Installing the locked dependencies into .venv …"; \
 	if command -v uv >/dev/null; then \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) .venv; \
 	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/$(1).lock && \
@@ -40,8 +41,8 @@ demo: .venv/.server ## play the main job on real input (UNATTENDED=1 plays the a
 	@HOST=$(HOST) PORT=$(PORT) UNATTENDED=$(UNATTENDED) $(BIN)/python -m examples.demo
 
 serve: .venv/.server ## set up and serve on HOST:PORT
-	@$(BIN)/python manage.py setup
-	@$(BIN)/python manage.py up --host $(HOST) --port $(PORT)
+	@export COUNTERSIGN_BASE_URL=$${COUNTERSIGN_BASE_URL:-http://$(HOST):$(PORT)}; \
+	  $(BIN)/python manage.py setup && $(BIN)/python manage.py up --host $(HOST) --port $(PORT)
 
 test: .venv/.dev ## the whole suite, on real servers
 	@$(BIN)/python -m tests

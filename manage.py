@@ -4,8 +4,24 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
+
+
+def main() -> None:
+    """Run one command. What an operator can mend is said in their words, without a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"{error}\ndocs/settings.md describes every setting.")
+    except OperationalError as error:
+        sys.exit(
+            f"The database does not let us in: {str(error).strip()}\nLook at COUNTERSIGN_DATABASE_URL; "
+            "if its role is not made yet, run setup with COUNTERSIGN_MIGRATOR_DATABASE_URL."
+        )
+
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    execute_from_command_line(sys.argv)
+    main()

@@ -19,7 +19,7 @@ def names(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[Check
         Warning(
             f"{name} is not a setting of Countersign.",
             hint="Did you mean "
-            + (difflib.get_close_matches(name, known, n=1) or ["one of docs/settings.md"])[0]
+            + (difflib.get_close_matches(name, known, n=1, cutoff=0.8) or ["one of docs/settings.md"])[0]
             + "?",
             id="countersign.W001",
         )

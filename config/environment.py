@@ -122,7 +122,8 @@ class Environment(BaseSettings):
             return self  # a try-out makes its own, see `django_secret`
         if len(self.secret_key) < _SECRET_LENGTH:
             raise ValueError(
-                f"{PREFIX}SECRET_KEY: at least {_SECRET_LENGTH} random characters are needed outside a SQLite try-out"
+                f"{PREFIX}SECRET_KEY: at least {_SECRET_LENGTH} random characters are needed outside a SQLite try-out; "
+                "make some with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
             )
         return self
 

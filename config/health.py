@@ -78,9 +78,13 @@ def _sealing() -> Finding:
     age = max(horizon.logs_behind(clock.now()).values(), default=timedelta(0))
     if age < SEALING_LAG:
         return Finding("sealing", ok=True, text="Every record is sealed in time.")
-    return Finding(
-        "sealing", ok=False, text=f"Records wait {age.total_seconds():.0f} s for the sealer. Is the pump running?"
-    )
+    return Finding("sealing", ok=False, text=f"Records wait {age.total_seconds():.0f} s for the sealer. {_who_seals()}")
+
+
+def _who_seals() -> str:
+    if environment().redis_url:
+        return "COUNTERSIGN_REDIS_URL is set, so a Celery worker and beat must run."
+    return "Is `manage.py up` or `manage.py pump` running?"
 
 
 def _tenants() -> Iterator[Finding]:

@@ -26,7 +26,9 @@ async def play(built: House, *, unattended: bool) -> None:
     case = f"case-{secrets.token_hex(3)}"
     calls = built.var / f"{case}.jsonl"
     approvers = [built.approver(name) for name in APPROVERS]
-    async with shop(built, built.key(), intent="customer-refund", transaction=case, calls=calls) as agent:
+    # Attended, the proxy holds a call while people decide; the unattended approvers play between two calls.
+    wait = 1 if unattended else 20
+    async with shop(built, built.key(), transaction=case, calls=calls, wait=wait) as agent:
         say(f"\nThe agent works on {case}. Its MCP server is behind `countersign mcp-proxy`.\n")
         await step(agent, "lookup_order", ran_expected=True, order="A-1001")
         await step(agent, "delete_customer", ran_expected=False, customer="C-7")
@@ -65,7 +67,7 @@ async def step(agent: Shop, tool: str, *, ran_expected: bool, **arguments: str) 
 async def retry_until_done(agent: Shop) -> None:
     """What an agent does: ask again now and then. The same action joins the same request, nobody is asked twice."""
     while True:
-        await anyio.sleep(3)
+        await anyio.sleep(1)
         done, said = await agent.call("refund", order="A-1001", amount="250.00")
         if done:
             say(f"\n  ✓ refund(A-1001, 250.00): {said}")
@@ -96,12 +98,23 @@ def prove(built: House, case: str) -> None:
         raise SystemExit("the pack does not verify")
 
 
+def _run(built: House, *, unattended: bool) -> None:
+    try:
+        anyio.run(lambda: play(built, unattended=unattended))
+    except BaseExceptionGroup as group:  # the MCP client wraps what ends the story
+        ending = group.subgroup(SystemExit)
+        while isinstance(ending, BaseExceptionGroup):
+            ending = ending.exceptions[0]
+        raise ending or group from None
+
+
 def main() -> None:
     began = time.monotonic()
     unattended = os.environ.get("UNATTENDED", "") not in {"", "0"}
+    say("Setting up a fresh world …")
     with house(os.environ.get("HOST") or "127.0.0.1", int(os.environ.get("PORT") or 8000)) as built:
         say(f"Countersign is on {built.url}")
-        anyio.run(lambda: play(built, unattended=unattended))
+        _run(built, unattended=unattended)
         if not unattended:
             say(f"\nThe service stays on {built.url} until Ctrl-C.")
             try:

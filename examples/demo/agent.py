@@ -30,13 +30,14 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(house: House, key: str, *, intent: str, transaction: str, calls: Path) -> AsyncIterator[Shop]:
+async def shop(house: House, key: str, *, transaction: str, calls: Path, wait: int) -> AsyncIterator[Shop]:
     """Start the proxy with the server behind it, as an MCP host would."""
     mapped = [part for tool in TOOLS for part in ("--map", tool)]
     parameters = StdioServerParameters(
         command=sys.executable,
-        args=["-m", "countersign.cli", "mcp-proxy", *mapped, "--intent", intent, "--transaction", transaction,
-              "--principal", "customer-desk@acme.test", "--wait", "1", "--", sys.executable, "examples/mcp_server.py"],
+        args=["-m", "countersign.cli", "mcp-proxy", *mapped, "--intent", "customer-refund",
+              "--transaction", transaction, "--principal", "customer-desk@acme.test", "--wait", str(wait),
+              "--", sys.executable, "examples/mcp_server.py"],
         env={**house.environment, "PYTHONPATH": str(ROOT), "COUNTERSIGN_URL": house.url, "COUNTERSIGN_KEY": key,
              "COUNTERSIGN_AGENT": "support-bot", "EXAMPLE_CALLS_FILE": str(calls)},
         cwd=ROOT,

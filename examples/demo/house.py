@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -66,6 +67,7 @@ def found(pattern: str, text: str) -> str:
 def house(host: str, port: int) -> Iterator[House]:
     """Set up, load the quickstart, serve until the block ends."""
     var = Path(os.environ.get("COUNTERSIGN_DEMO_DIR") or ROOT / "var" / "demo").resolve()
+    _check_free(host, port)
     shutil.rmtree(var, ignore_errors=True)  # each demo is a new world: last time's approvers have their authenticators
     var.mkdir(parents=True)
     url = f"http://{host}:{port}"
@@ -83,6 +85,17 @@ def house(host: str, port: int) -> Iterator[House]:
     built.manage("apply", "-f", "examples/quickstart")
     with _serving(built, host, port):
         yield built
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SystemExit(
+                f"{host}:{port} is taken ({error.strerror}). Choose another: make demo PORT=8010"
+            ) from None
 
 
 @contextmanager

@@ -27,6 +27,8 @@ class Command(BaseCommand):
         background = None if given.redis_url else Background()
         if background:
             background.start()
+        here = f"http://{options['host']}:{options['port']}"
+        self.stdout.write(f"Countersign is on {here}; people open {given.base_url}. Ctrl-C ends it.")
         try:
             serve(host=options["host"], port=options["port"], workers=options["workers"])
         finally:
