@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
@@ -19,6 +20,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_SECONDS = 5.0
 SWITCH_SECONDS = 0.0005
+GARBAGE_AFTER = 20_000
 
 
 class _TooLarge(Exception):
@@ -106,17 +108,26 @@ async def _send(response: Response, send: Send, *, more: bool = False) -> None:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """The writer starts with the first call; at the end, what waits is committed.
-
-    The writer waits for the database many times a group and for the interpreter after each; with Python's own
-    interval it would wait longest for the latter.
-    """
+    """The writer starts with the first call; at the end, what waits is committed."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            sys.setswitchinterval(SWITCH_SECONDS)
+            _tune()
             await send({"type": "lifespan.startup.complete"})
         else:
             await asyncio.to_thread(commit.stop)
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _tune() -> None:
+    """For a process that serves and does nothing else.
+
+    The writer waits for the database several times a group, and for the interpreter after each: with Python's own
+    interval it waits longest for the latter. What a call makes dies by its reference count; looking for cycles after
+    every 700 objects finds none and costs an eighth of the whole.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER, 20, 50)

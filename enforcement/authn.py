@@ -39,7 +39,7 @@ async def caller(headers: Mapping[str, str]) -> Caller:
     found = _proven_before(proof) or await _prove(given, proof)
     if _expired(found.key, clock.now()):
         # This machine's clock may be wrong; the database's decides. The other way round the commit finds out.
-        clock.told(await pool.run(database_clock.now))
+        clock.told(await pool.look(database_clock.now))
         if _expired(found.key, clock.now()):
             raise _stranger()
     return found
@@ -60,7 +60,7 @@ async def _prove(given: str, proof: bytes) -> Caller:
     found = memory.known(presented.key_id)
     if found is None:
         try:
-            found = await pool.run(memory.learn, presented.key_id)
+            found = await pool.look(memory.learn, presented.key_id)
         except memory.NoWorld as error:
             raise unavailable("The policy of this tenant cannot be loaded; nothing is decided until it can.") from error
     if found is None or not credentials.matches(presented, found[0]):

@@ -183,18 +183,20 @@ def _settle(ended: Iterable[tuple["asyncio.Future[bytes]", Outcome]]) -> None:
 # --- the one writer of this process
 
 _writer: Writer | None = None
-_made_in = 0
 _making = threading.Lock()
 
 
 def writer() -> Writer:
     """Started with the first call; again in a process that was forked off later, where threads do not follow."""
-    global _writer, _made_in
-    if _writer is None or _made_in != os.getpid():
-        with _making:
-            if _writer is None or _made_in != os.getpid():
-                _writer, _made_in = Writer(), os.getpid()
-    return _writer
+    return _writer or _make()
+
+
+def _make() -> Writer:
+    global _writer  # noqa: PLW0603 - the process has one, as it has one set of threads
+    with _making:
+        if _writer is None:
+            _writer = Writer()
+        return _writer
 
 
 def stop() -> None:
@@ -202,5 +204,14 @@ def stop() -> None:
     global _writer
     with _making:
         ending, _writer = _writer, None
-    if ending is not None and _made_in == os.getpid():
+    if ending is not None:
         ending.stop()
+
+
+def _forget() -> None:
+    """In a forked process: threads did not follow, and the lock may have been held."""
+    global _writer, _making
+    _writer, _making = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)

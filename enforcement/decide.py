@@ -39,7 +39,7 @@ async def evaluation(headers: Mapping[str, str], body: bytes) -> bytes:
 async def renew(stale: Stale) -> World:
     """The world that a call must be judged in. Raises Problem."""
     try:
-        return await pool.run(memory.renew, stale.tenant, stale.epoch)
+        return await pool.look(memory.renew, stale.tenant, stale.epoch)
     except memory.NoWorld as error:
         raise unavailable("The policy of this tenant cannot be loaded; nothing is decided until it can.") from error
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
@@ -24,23 +25,36 @@ class Pool:
         self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="enforcement")
         self._room = threading.BoundedSemaphore(threads + waiting)
 
+    async def look(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, for what only reads: a connection found dead is replaced and the work done again, once."""
+        return await self.run(_again, partial(work, *args, **kwargs))
+
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run in a thread. Raises Problem (503) when there is no room, and what `work` raises."""
         if not self._room.acquire(blocking=False):
             raise unavailable("Too many calls wait for the database.")
-        future = self._executor.submit(_worked, work, *args, **kwargs)
+        future = self._executor.submit(_worked, partial(work, *args, **kwargs))
         future.add_done_callback(lambda _: self._room.release())  # also when a caller who left cancels it
         return await asyncio.wrap_future(future)
 
 
-def _worked(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _worked(work: Callable[[], T]) -> T:
     """A thread of ours has no request cycle that would replace a dead connection: let go of it, and the next is new."""
     try:
-        return work(*args, **kwargs)
+        return work()
     except (InterfaceError, OperationalError) as error:
         connection.close()
         raise unavailable("The database does not answer.") from error
 
 
+def _again(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except (InterfaceError, OperationalError):
+        connection.close()
+        return work()
+
+
 _pool = Pool()
 run = _pool.run
+look = _pool.look

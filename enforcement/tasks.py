@@ -57,11 +57,11 @@ async def submit(request: Request, caller: Caller) -> Response:
 async def get(request: Request, caller: Caller, request_id: str) -> Response:
     """The task as it stands, or as it stands once it is decided or `wait` seconds are over. Raises Problem."""
     seconds = _wait(request.query)
-    told = await pool.run(_told, caller, request_id)
+    told = await pool.look(_told, caller, request_id)
     if seconds and told["task"]["status"] == Status.PENDING:
         await waiting.closed(request_id, seconds=seconds)
         caller = await authn.caller(request.headers)  # whoever lost the right to ask meanwhile is not answered
-        told = await pool.run(_told, caller, request_id)
+        told = await pool.look(_told, caller, request_id)
     return http.json(told)
 
 

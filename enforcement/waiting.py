@@ -47,7 +47,7 @@ class Watch:
             if not self._waits:
                 return
             try:
-                closed = await pool.run(_closed, list(self._waits))
+                closed = await pool.look(_closed, list(self._waits))
             except Problem:
                 continue  # no room now; the next look may find some
             for request_id in closed:
