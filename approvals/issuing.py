@@ -99,7 +99,11 @@ def verified(approval: Approval, request: AccessRequest) -> list[Vote]:
     records = {merkle.leaf_hash(canonical.dumps(statement)): statement["predicate"] for statement in thread}
     for vote in votes:
         _check_vote(vote, records.get(bytes(vote.leaf)), request)
-    # 5. Uses and revocation are as recorded: neither can be taken back in the row.
+    # 5. What was voted on is what was recorded at opening.
+    opened = [one["rendered"]["display_hash"] for one in records.values() if one["event"] == Event.REQUEST_OPENED]
+    if opened != [request.display_hash]:
+        raise Unverifiable("the display is not the one that was recorded at opening")
+    # 6. Uses and revocation are as recorded: neither can be taken back in the row.
     events = [predicate["event"] for predicate in records.values()]
     if events.count(Event.APPROVAL_USED) != approval.uses:
         raise Unverifiable("the uses recorded are not the uses counted")

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from approvals import display
 from approvals.models import AccessRequest
-from evidence import kept
+from countersign.proof import digests
+from evidence import kept, keys
 
 Line = Mapping[str, Any]
 
@@ -21,6 +23,16 @@ def lines_of_each(requests: Sequence[AccessRequest]) -> Mapping[str, Sequence[Li
         return {}
     found = kept.read_many(requests[0].tenant.slug, [request.commitment for request in requests])
     return {one.pk: found[one.commitment].display if one.commitment in found else () for one in requests}
+
+
+def is_whole(request: AccessRequest) -> bool:
+    """Whether the lines are the ones of the display hash: another request's, or none at all, are not."""
+    try:
+        lines = lines_of(request)
+    except keys.CannotUnseal:
+        return False
+    hashed = digests.display_hash(profile=display.PROFILE, action_digest=request.action_digest, lines=lines)
+    return hashed == request.display_hash
 
 
 def action_of(request: AccessRequest) -> Mapping[str, Any] | None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from approvals import counting, issuing, lifecycle, quorum, requirements, separation, stepup
+from approvals import counting, issuing, lifecycle, quorum, requirements, separation, shown, stepup
 from approvals.lifecycle import NotPending as NotPending
 from approvals.lifecycle import UnknownRequest as UnknownRequest
 from approvals.lifecycle import announce, record
@@ -75,7 +75,7 @@ def cast(
                 return request
             lifecycle.check_pending(request, now=at)
             needed = _check_eligible(request, voter)
-            if seen != request.display_hash:
+            if seen != request.display_hash or not shown.is_whole(request):
                 raise SeenOther(request_id)
             proof = _proof(step_up, needed, request, voter, decision=decision, seen=seen, now=at)
             vote = _vote(request, voter, decision, reason=reason, proof=proof, surface=surface, now=at)

@@ -130,6 +130,8 @@ def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> 
 
 
 def _may(asked: AccessRequest, membership: Membership) -> dict[str, Any]:
+    if not shown.is_whole(asked):
+        return {"eligible": False, "why_not": "What is shown is not what was recorded. Tell an administrator."}
     try:
         needed = votes.needed_step_up(asked, membership)
     except votes.NotEligible as error:

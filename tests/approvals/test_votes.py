@@ -19,7 +19,7 @@ from approvals.votes import (
     UnknownRequest,
 )
 from countersign.policy.values import Principal
-from evidence import clock, ledger
+from evidence import clock, kept, ledger
 from registry import people
 from registry.models import Human, Membership
 from tests.approvals.asking import (
@@ -408,3 +408,21 @@ class TestDeciding:
         with unchanged(request), pytest.raises(ValueError, match="maybe"):
             vote(request, ours.erin, unknown)
         assert Decision("deny") is DENY
+
+
+class TestOtherLines:
+    def test_abuse_150_refuses_a_vote_while_the_row_points_at_the_lines_of_another_request(
+        self, database: None
+    ) -> None:
+        ours = world()
+        request, harmless = opened(ours), opened(ours)
+        AccessRequest.objects.filter(pk=request.pk).update(commitment=harmless.commitment)
+        with pytest.raises(votes.SeenOther):
+            vote(request, ours.erin)
+
+    def test_refuses_a_vote_once_the_lines_are_erased(self, database: None) -> None:
+        ours = world()
+        request = opened(ours)
+        kept.erase(ours.slug, request.commitment)
+        with pytest.raises(votes.SeenOther):
+            vote(request, ours.erin)
