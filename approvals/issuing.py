@@ -76,7 +76,7 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def verified(approval: Approval, request: AccessRequest) -> list[Vote]:
+def verified(approval: Approval, request: AccessRequest, *, used_by: Actor) -> list[Vote]:
     """The votes this approval provably stands on, under the request's lock. Raises Unverifiable."""
     votes = counting.votes_of(request)
     # 1. The envelope is ours.
@@ -103,7 +103,11 @@ def verified(approval: Approval, request: AccessRequest) -> list[Vote]:
     opened = [one["rendered"]["display_hash"] for one in records.values() if one["event"] == Event.REQUEST_OPENED]
     if opened != [request.display_hash]:
         raise Unverifiable("the display is not the one that was recorded at opening")
-    # 6. Uses and revocation are as recorded: neither can be taken back in the row.
+    # 6. Who uses it asked for it, by the record and not by the row alone.
+    asked = {Event.REQUEST_OPENED, Event.REQUEST_JOINED}
+    if used_by.id not in {one["actor"]["id"] for one in records.values() if one["event"] in asked}:
+        raise Unverifiable("the credential is a party by its row only")
+    # 7. Uses and revocation are as recorded: neither can be taken back in the row.
     events = [predicate["event"] for predicate in records.values()]
     if events.count(Event.APPROVAL_USED) != approval.uses:
         raise Unverifiable("the uses recorded are not the uses counted")

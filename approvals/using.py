@@ -83,7 +83,7 @@ def check_usable(
     if request.status != Status.APPROVED:
         raise NotUsable(Reason.APPROVAL_UNVERIFIABLE, "the request is not approved")
     try:
-        votes = issuing.verified(approval, request)
+        votes = issuing.verified(approval, request, used_by=asker(credential_id))
     except issuing.Unverifiable as error:
         raise NotUsable(Reason.APPROVAL_UNVERIFIABLE, str(error)) from error
     # 4. Enough for then and for now, by the teams people are in now.

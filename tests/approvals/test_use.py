@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from approvals import issuing, requests
-from approvals.models import AccessRequest, Approval, Vote
+from approvals.models import AccessRequest, Approval, RequestParty, Vote
 from approvals.requests import NotUsable
 from countersign.policy.values import Reason
 from countersign.proof import canonical, digests, dsse
@@ -290,6 +290,14 @@ class TestForgedRows:
         approval = approved(ours)
         Vote.objects.filter(request=approval.request_id).update(seen="sha256:" + "0" * 64)
         assert refused(approval, ours) == Reason.APPROVAL_UNVERIFIABLE
+
+    def test_abuse_140_refuses_a_party_written_by_hand(self, ours: World) -> None:
+        approval = approved(ours)
+        other = ours.credential(ours.key("pep", agents=["**"]))
+        row = RequestParty.objects.get(request=approval.request)
+        row.pk, row.credential = None, other
+        row.save()
+        assert refused(approval, ours, credential_id=other.pk) == Reason.APPROVAL_UNVERIFIABLE
 
     def test_abuse_140_refuses_when_requirements_were_lowered_in_the_row(self, ours: World) -> None:
         approval = approved(ours)
