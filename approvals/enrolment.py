@@ -66,8 +66,8 @@ def confirm(
     """Make the device the person's authenticator; answers the recovery codes, shown once.
 
     Where one is live already, `current_code` of it (or a recovery code) must speak for the change. Raises
-    AlreadyEnrolled without one, WrongFirstCode, totp.NoDevice for a device that is not theirs, and what
-    `totp.verify_any` raises.
+    AlreadyEnrolled without one, WrongFirstCode, totp.NoDevice for a device that is not theirs, totp.Barred after
+    too many wrong codes, and what `totp.verify_any` raises.
     """
     user = membership.user
     device = TotpDevice.objects.filter(pk=device_id, user=user, confirmed_at__isnull=True).first()
@@ -80,6 +80,8 @@ def confirm(
         if current_code is None:
             raise AlreadyEnrolled(user.username)
         totp.verify_any(user, current_code, now=now)
+    elif totp.barred(user):
+        raise totp.Barred(user.username)
     actor = Actor(type="person", id=user.username)
     return _install(device, membership, step=step, actor=actor, now=now)
 

@@ -28,6 +28,11 @@ class Refusal:
 
 # The first that fits, so the narrower errors stand above the wider.
 _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
+    totp.Barred: (
+        401,
+        "authenticator-disabled",
+        "Your authenticator was disabled after too many wrong codes. An operator has to give you another.",
+    ),
     totp.NoDevice: (
         401,
         "no-authenticator",

@@ -33,6 +33,10 @@ class NoDevice(NotPassed):
     """The person has no confirmed authenticator, or it was disabled."""
 
 
+class Barred(NoDevice):
+    """The authenticator was disabled after too many wrong codes: only an operator gives another."""
+
+
 class WrongCode(NotPassed):
     """Not the code of this moment; counted as a failure."""
 
@@ -107,6 +111,12 @@ def live_since(user: User) -> datetime | None:
     """When the person's present authenticator was confirmed; None without one."""
     device = TotpDevice.objects.filter(user=user, confirmed_at__isnull=False, disabled_at__isnull=True).first()
     return device.confirmed_at if device else None
+
+
+def barred(user: User) -> bool:
+    """Whether the last authenticator was disabled by wrong codes: whoever guessed must not enrol the next one."""
+    last = TotpDevice.objects.filter(user=user, confirmed_at__isnull=False).order_by("-confirmed_at", "-pk").first()
+    return last is not None and last.disabled_at is not None and last.failures >= DISABLED_AT
 
 
 # --- codes

@@ -48,6 +48,10 @@ def confirm(request: HttpRequest, membership: Membership) -> HttpResponse:
         )
     except enrolment.WrongFirstCode:
         messages.error(request, "That code is not the new authenticator's. Start again with the new picture.", "error")
+    except totp.Barred:
+        messages.error(
+            request, "Too many wrong codes disabled your authenticator. Ask an operator for another.", "error"
+        )
     except (enrolment.AlreadyEnrolled, totp.NotPassed):
         messages.error(request, "To replace your authenticator, enter a code of the present one too.", "error")
     else:

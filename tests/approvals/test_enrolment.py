@@ -147,3 +147,20 @@ class TestCommand:
         call_command("enrol_totp", ours.username("erin"), tenant=ours.slug, stdout=io.StringIO())
         (last,) = ledger.history(ours.slug, f"registry:totp:{ours.username('erin')}", limit=1)
         assert last["predicate"]["actor"]["type"] == "command"
+
+
+class TestBarred:
+    def test_abuse_064_who_guessed_an_authenticator_away_cannot_enrol_another(self, ours: World) -> None:
+        enrolled(ours.erin)
+        TotpDevice.objects.filter(user=ours.erin.user).update(failures=totp.DISABLED_AT - 1)
+        with pytest.raises(totp.WrongCode):
+            totp.verify(ours.erin.user, "abcdef", now=clock.now())
+        with pytest.raises(totp.Barred):
+            confirmed(ours.erin)
+        assert totp.live_since(ours.erin.user) is None
+
+    def test_an_operator_gives_another(self, ours: World) -> None:
+        enrolled(ours.erin)
+        TotpDevice.objects.update(failures=totp.DISABLED_AT, disabled_at=clock.now())
+        enrolled(ours.erin)
+        assert totp.live_since(ours.erin.user) is not None
