@@ -71,6 +71,7 @@ def issue(
     the answers and is the default for agents.
     """
     kind = CredentialKind(kind)
+    _check_giver(scopes, membership, actor)
     row = Credential(
         tenant=tenant,
         kind=kind,
@@ -175,6 +176,13 @@ def _scopes(kind: CredentialKind, scopes: Sequence[str]) -> list[str]:
     if unknown := set(scopes) - SCOPES:
         raise BadReach(f"no such scope: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SCOPES))}")
     return sorted(set(scopes) | {READ})
+
+
+def _check_giver(scopes: Sequence[str], membership: Membership | None, actor: Actor) -> None:
+    """An administrator who could make others' voting keys would be every approver at once (no role approves)."""
+    by_another = actor.type == "person" and membership is not None and membership.user.username != actor.id
+    if VOTE in scopes and by_another:
+        raise BadReach("a key that votes is issued by its own person, or at the console")
 
 
 def _membership(kind: CredentialKind, tenant: Tenant, membership: Membership | None) -> Membership | None:

@@ -10,10 +10,10 @@ from unfold.decorators import action
 
 from evidence import clock
 from registry import changes, credentials, describe
-from registry.admin.base import TenantAdmin, actor_of
+from registry.admin.base import Refused, TenantAdmin, actor_of
 from registry.admin.entrance import site
 from registry.admin.forms import KeyForm
-from registry.models import Credential
+from registry.models import Credential, Tenant
 
 _ISSUED = "_countersign_issued"
 
@@ -24,6 +24,13 @@ def shown_once(page: Any, request: HttpRequest, issued: list[tuple[str, str]]) -
     response = TemplateResponse(request, "registry/admin/issued.html", context)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _issued(tenant: Tenant, **given: Any) -> str:
+    try:
+        return credentials.issue(tenant, **given)
+    except credentials.BadReach as error:
+        raise Refused(f"Not issued: {error}.") from None
 
 
 @admin.register(Credential, site=site)
@@ -47,7 +54,7 @@ class CredentialAdmin(TenantAdmin):
         return obj is None and super().has_change_permission(request)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: ARG002, FBT001  Django's signature
-        token = credentials.issue(
+        token = _issued(
             obj.tenant,
             kind=obj.kind,
             name=obj.name,

@@ -271,3 +271,11 @@ class TestHistory:
             assert browser.get(f"/admin/registry/{page}/{row.pk}/{verb}/").status_code == 200, verb
         adds = browser.get(f"/admin/registry/{page}/add/").status_code
         assert adds == (403 if page in ("channel", "release", "tenant") else 200)
+
+
+class TestVotingKeys:
+    def test_abuse_141_an_administrator_makes_no_voting_key_for_another(self, browser: Client, ours: World) -> None:
+        given = {"kind": "person", "name": "x", "membership": ours.erin.pk, "scopes": ["read", "vote"]}
+        response = browser.post("/admin/registry/credential/add/", given)
+        assert "csk_person_" not in response.content.decode()
+        assert not Credential.objects.filter(membership=ours.erin).exists()
