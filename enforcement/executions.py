@@ -77,7 +77,7 @@ def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custo
             said.evaluation_id, tenant=world.tenant, status=Custody.EXECUTING,
             at=moment.now + settings.COUNTERSIGN.execution_limit,
         )  # fmt: skip
-    elif row is None or row.status == Custody.RESERVED:
+    elif said.status is Custody.FAILED and (row is None or row.status == Custody.RESERVED):
         _never_ran(key, world.tenant_id, allowed.charges, moment)
     actor = Actor(key.kind, key.key_id, {"method": "bearer"})
     member = {"evaluation_id": said.evaluation_id, **said.member}

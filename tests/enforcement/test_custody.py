@@ -146,7 +146,7 @@ class TestBudget:
         body = fresh()
         evaluation_id = ask(own.pep_key, using(approved(own, body), body)).context["evaluation_id"]
         assert spent(own) == 250_000_000
-        assert told(own.pep_key, evaluation_id, "indeterminate").status == 200
+        assert told(own.pep_key, evaluation_id, "failed").status == 200
         assert spent(own) == 0
 
     def test_abuse_144_is_not_won_back_after_executing(self):
@@ -189,3 +189,10 @@ class TestSilence:
         told(acme.pep_key, evaluation_id, "committed")
         executions.overdue(evaluation_id, Custody.EXECUTING, now=clock.now() + timedelta(days=1))
         assert Execution.objects.get(pk=evaluation_id).status == Custody.COMMITTED
+
+
+class TestUncertain:
+    def test_abuse_144_what_may_have_run_gives_no_spend_back(self, acme):
+        evaluation_id, before = allowed(acme), spent(acme)
+        assert told(acme.pep_key, evaluation_id, "indeterminate").status == 200
+        assert spent(acme) == before
