@@ -44,7 +44,9 @@ def repeated(step: Step, moment: Moment) -> bytes | None:
         return None
     name = (step.key.id, step.asked.attempt)
     given = attempts.find(moment.cursor, [name]).get(name)
-    return None if given is None else given.again(step.asked.call.action_digest)
+    if given is None:
+        return None
+    return given.again(step.asked.call.action_digest, allowed_now=step.asked.approval is not None)
 
 
 def answer(step: Step, moment: Moment) -> bytes:

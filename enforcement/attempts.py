@@ -22,6 +22,8 @@ _ATTEMPTS = Inserter(
     made_at="timestamptz",
 )
 
+_ALLOWED = b'"decision":true}'  # how every answer that permits ends (`telling`)
+
 Name = tuple[int, str]
 """Credential and what it called the attempt."""
 
@@ -33,10 +35,14 @@ class Given(NamedTuple):
     answer: bytes
     at: datetime | None = None
 
-    def again(self, action_digest: str) -> bytes:
-        """The same answer, byte for byte, to the same call. Raises Problem (409) for another call."""
+    def again(self, action_digest: str, *, allowed_now: bool) -> bytes:
+        """The same answer, byte for byte, to the same call. Raises Problem (409) for another call, and for an allow
+        that would be none now: a repeat must not outlive the policy, the agent or the tool it was given under.
+        """
         if action_digest != self.action_digest:
             raise Problem(Kind.ATTEMPT_REUSED, "An attempt names one call; give another call an attempt of its own.")
+        if not allowed_now and self.answer.endswith(_ALLOWED):
+            raise Problem(Kind.CONFLICT, "This attempt was allowed before, and the call is not any more; ask anew.")
         return self.answer
 
 

@@ -154,7 +154,7 @@ def _name(ticket: Ticket) -> Name | None:
 
 def _again(ticket: Ticket, given: Given) -> Outcome:
     try:
-        return given.again(ticket.judged.asked.call.action_digest)
+        return given.again(ticket.judged.asked.call.action_digest, allowed_now=ticket.judged.told.said.permitted)
     except Problem as problem:
         return problem
 

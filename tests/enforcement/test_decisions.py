@@ -349,3 +349,15 @@ class TestBudgets:
     def test_cuts_windows_by_the_clock(self):
         assert budgets.window(60, 125) == 120
         assert budgets.window(86_400, 86_400 * 3 + 5) == 86_400 * 3
+
+
+class TestRepeatOfAnOldAllow:
+    @pytest.mark.parametrize("effect", ["deny", "escalate"])
+    def test_abuse_148_is_refused_once_the_policy_allows_no_more(self, effect):
+        own = world(caps={})
+        assert ask(own.pep_key, attempt="a-1").context["outcome"] == "allow"
+        own.with_policy(
+            "version: 1\nname: acme\nmode: enforce\nrules:\n"
+            f"  - {{id: stop, effect: {effect}, match: {{agents: ['**']}}}}\n"
+        )
+        assert ask(own.pep_key, attempt="a-1").status == 409
