@@ -41,6 +41,8 @@ def request_id(request: Request) -> str:
 
 async def _route(request: Request) -> Response:
     path = request.path
+    if "\0" in path:  # no name has one, and PostgreSQL refuses to be asked for it
+        raise Problem(Kind.NOT_FOUND)
     if path == discovery.EVALUATION:
         return http.json_bytes(await decide.evaluation(_posted(request).headers, request.body))
     if path == OUTCOMES:

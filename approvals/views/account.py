@@ -14,6 +14,8 @@ from evidence import clock
 from registry import access
 from registry.models import Membership
 
+_DIGITS = 18  # of a row's number
+
 
 @require_safe
 @for_members
@@ -61,7 +63,7 @@ def confirm(request: HttpRequest, membership: Membership) -> HttpResponse:
 
 def _number(text: str) -> int:
     """The device a form names; 0, which none has, for anything else."""
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else 0
 
 
 @require_POST

@@ -244,3 +244,10 @@ class TestDjangoView:
         reply = client.post(EVALUATION, b"x" * 10_000_000, content_type="application/json")
         assert reply.status_code == 413
         assert time.monotonic() - began < 5
+
+
+class TestPath:
+    @pytest.mark.parametrize("rest", ["a\0", "a\0/cancel"])
+    def test_abuse_008_a_name_with_nul_is_of_nothing(self, acme, rest):
+        method = "POST" if rest.endswith("cancel") else "GET"
+        assert run(send(method, f"/access/v1/requests/{rest}", acme.pep_key, {})).status == 404
