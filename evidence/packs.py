@@ -88,54 +88,81 @@ def export(
     if out.exists():
         raise FileExistsError(f"{out} is already there")
     seal.seal_due(tenant)
-    contents = collect(tenant, selection=selection, policies=policies, now=now, held=held, arguments=arguments)
-    size = checkpoint.open_checkpoint(contents.checkpoint, verifiers=contents.keys).size
+    chosen = _choose(tenant, selection=selection, policies=policies, arguments=arguments)
+    older = _opened(tenant, held)
     event_id = ids.new("exp")
-    detail = {"scope": dict(contents.scope), "records": len(contents.records), "size": size}
+    detail = {"scope": dict(chosen.scope), "records": len(chosen.rows), "size": chosen.size}
     with transaction.atomic():
         ledger.append(
             Event.EXPORT_MADE, tenant=tenant, thread=event_id, event_id=event_id, actor=actor, now=now, detail=detail
         )
-    pack_writer.write(out, contents)  # after its record: evidence never leaves unrecorded
-    return Exported(event_id=event_id, records=len(contents.records), size=size)
+    # The record of the export is in the tree before the pack is made. Sealed later, it would make the newest checkpoint
+    # of a log at rest newer than the pack: as if records had been taken out of it.
+    seal.seal_due(tenant)
+    head = _head(tenant)
+    pack_writer.write(out, _contents(tenant, chosen, head=head, older=older, now=now))
+    return Exported(event_id=event_id, records=len(chosen.rows), size=head.size)
 
 
-def collect(
-    tenant: str,
-    *,
-    selection: Selection,
-    policies: Mapping[str, bytes],
-    now: datetime,
-    held: Sequence[str] = (),
-    arguments: bool = True,
-) -> PackContents:
-    """The contents of a pack under the newest checkpoint. Raises NothingSelected."""
-    head = models.Checkpoint.objects.filter(log=tenant).order_by("-size").first()
-    if head is None:
-        raise NothingSelected(f"log {tenant} is empty")
-    outside = seal.published(tenant)
-    if outside is not None and outside.size > head.size:
-        raise seal.BrokenLog(f"log {tenant}: {outside.size} records were published, {head.size} are in the database")
-    places = _places(tenant, head.size, selection)
-    rows = list(places.select_related("record").order_by("seq").iterator(_CHUNK))
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What is to go into a pack, whichever tree head it will stand under. `size` is the log's when it was chosen."""
+
+    size: int
+    rows: Sequence[Sealed]
+    arguments: tuple[DisclosedArguments, ...]
+    policies: Mapping[str, bytes]
+    scope: Mapping[str, Any]
+    span: tuple[int, int] | None
+
+
+def _choose(log: str, *, selection: Selection, policies: Mapping[str, bytes], arguments: bool) -> _Chosen:
+    head = _head(log)
+    rows = list(_places(log, head.size, selection).select_related("record").order_by("seq").iterator(_CHUNK))
     if not rows:
-        raise NothingSelected(f"no record of log {tenant} fits {selection.scope}")
-    nodes = StoredNodes(tenant)
+        raise NothingSelected(f"no record of log {log} fits {selection.scope}")
     bodies = [bytes(row.record.body) for row in rows]
-    disclosed, left_out = _arguments(tenant, bodies) if arguments else ((), ())
+    disclosed, left_out = _arguments(log, bodies) if arguments else ((), ())
+    return _Chosen(
+        size=head.size,
+        rows=rows,
+        arguments=disclosed,
+        policies={digest: source for digest, source in policies.items() if _named(digest, source, bodies)},
+        scope={**selection.scope, **({"arguments_unreadable": list(left_out)} if left_out else {})},
+        span=None if selection.by_id else (rows[0].seq, rows[-1].seq),
+    )
+
+
+def _head(log: str) -> models.Checkpoint:
+    """The newest checkpoint in the database, which must not be behind what was published before we looked."""
+    outside = seal.published(log)
+    head = models.Checkpoint.objects.filter(log=log).order_by("-size").first()
+    if head is None and outside is None:
+        raise NothingSelected(f"log {log} is empty")
+    size = head.size if head else 0
+    if head is None or (outside is not None and outside.size > size):
+        published = outside.size if outside else 0
+        raise seal.BrokenLog(f"log {log}: {published} records were published, {size} are in the database")
+    return head
+
+
+def _contents(
+    log: str, chosen: _Chosen, *, head: models.Checkpoint, older: Mapping[int, str], now: datetime
+) -> PackContents:
+    nodes = StoredNodes(log)
     return PackContents(
-        log=tenant,
-        tenant=tenant,
+        log=log,
+        tenant=log,
         created_at=journal.timestamp(now),
         checkpoint=head.note,
         keys=tuple(keys.verifiers(Purpose.SEALER)),
-        records=tuple(_sealed(row, head.size, nodes) for row in rows),
-        previous=_previous(tenant, head.size, nodes, held),
-        arguments=disclosed,
-        policies={digest: source for digest, source in policies.items() if _named(digest, source, bodies)},
-        mapping=_mapping(rows),
-        scope={**selection.scope, **({"arguments_unreadable": list(left_out)} if left_out else {})},
-        span=None if selection.by_id else (rows[0].seq, rows[-1].seq),
+        records=tuple(_sealed(row, head.size, nodes) for row in chosen.rows),
+        previous=_previous(older, head.size, nodes),
+        arguments=chosen.arguments,
+        policies=chosen.policies,
+        mapping=_mapping(chosen.rows),
+        scope=chosen.scope,
+        span=chosen.span,
         protection=roles.status(connection),
     )
 
@@ -185,9 +212,9 @@ def _sealed(row: Sealed, size: int, nodes: merkle.Node) -> pack_layout.SealedRec
     return pack_layout.SealedRecord(seq=row.seq, envelope=envelope(row), path=path)
 
 
-def _previous(log: str, size: int, nodes: merkle.Node, held: Sequence[str]) -> tuple[PreviousCheckpoint, ...]:
-    """Checkpoints kept outside, and those that the reader holds, each proven to be a beginning of the head."""
-    older: dict[int, str] = {}
+def _opened(log: str, held: Sequence[str]) -> dict[int, str]:
+    """Checkpoints kept outside, and those that the reader holds, by size. Raises NotOurs."""
+    found: dict[int, str] = {}
     for note in (*sink.kept(log, newest=_OLDER), *held):
         try:
             head = checkpoint.open_checkpoint(note, verifiers=keys.verifiers(Purpose.SEALER))
@@ -195,11 +222,16 @@ def _previous(log: str, size: int, nodes: merkle.Node, held: Sequence[str]) -> t
             raise NotOurs(f"a checkpoint to be held against log {log} does not verify: {error}") from error
         if head.origin != log:
             raise NotOurs(f"a checkpoint to be held against log {log} is of log {head.origin}")
-        if head.size < size:
-            older[head.size] = note
+        found[head.size] = note
+    return found
+
+
+def _previous(older: Mapping[int, str], size: int, nodes: merkle.Node) -> tuple[PreviousCheckpoint, ...]:
+    """Each proven to be a beginning of the head."""
     return tuple(
         PreviousCheckpoint(note, tuple(merkle.consistency_proof(old, size, nodes)))
         for old, note in sorted(older.items())
+        if old < size
     )
 
 

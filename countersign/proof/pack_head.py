@@ -175,7 +175,8 @@ def _check_against(case: Case, held: Checkpoint, older: list[Checkpoint]) -> Non
     if held.size > mine.size:
         raise StepFailed(
             f"the checkpoint held outside counts {held.size} records, this pack's log only {mine.size}: "
-            "records were deleted, or an older copy was restored"
+            "records were deleted, an older copy was restored, or that checkpoint is newer than this pack: "
+            "compare with one from before the export"
         )
     same = [head for head in (mine, *older) if head.size == held.size]
     if not same:

@@ -8,13 +8,15 @@ Trust nothing in here because it says so. Each of the three ways below needs no 
 
 ## 1. Everything at once
 
-    pip install countersign
-    countersign verify . --key LOG.vkey --against CHECKPOINT
+Install Countersign's library, then:
 
-`--key` takes the log's public key as you got it from its operator on another way than this pack; without it the key in
-`keys/` vouches for itself. `--against` takes a checkpoint that you or a third party kept outside; without it nobody can
-tell whether the newest records were left out. The command ends with 0 only if every step holds, and names the one that
-does not.
+    countersign verify . --key 'NAME+12ab34cd+AbC…=' --against CHECKPOINT
+
+`--key` takes the log's public key as you got it from its operator on another way than this pack: one line of the form
+above, which the command that made this pack printed at its end. A file that holds such a line will do. Without `--key`
+the key in `keys/` vouches for itself. `--against` takes a checkpoint that you or a third party kept outside, from
+before this pack was made: a newer one counts records that this pack cannot know. Without it nobody can tell whether the
+newest records were left out. The command ends with 0 only if every step holds, and names the one that does not.
 
 ## 2. The files are those that were exported
 

@@ -105,6 +105,17 @@ class TestExport:
         export(log, tmp_path / "with", session="s-1", held=[held])
         assert failure(tmp_path / "with", against=held) == ""
 
+    def test_of_a_log_at_rest_fits_the_newest_checkpoint_there_is(self, log: str, tmp_path: Path) -> None:
+        made = export(log, tmp_path / "pack", session="s-1")
+        seal.seal_due(log)
+        assert (made.records, made.size) == (3, 10)
+        assert failure(tmp_path / "pack", against=sink.latest(log)) == ""
+
+    def test_records_nothing_if_a_checkpoint_held_by_the_reader_is_not_ours(self, log: str, tmp_path: Path) -> None:
+        with pytest.raises(packs.NotOurs):
+            export(log, tmp_path / "pack", session="s-1", held=["nonsense"])
+        assert not Record.objects.filter(log=log, event=Event.EXPORT_MADE.value).exists()
+
     def test_is_recorded(self, log: str, tmp_path: Path) -> None:
         made = export(log, tmp_path / "pack", request="arq_1")
         record = canonical.loads(bytes(Record.objects.get(event_id=made.event_id).body))["predicate"]

@@ -369,6 +369,9 @@ class TestConsistency:
         path = lay(restored.pack())
         assert pack.verify(path).ok
         assert (failed(path, against=kept), "deleted" in says(path, against=kept)) == ("consistency", True)
+        assert says(path, against=kept).endswith(
+            "or that checkpoint is newer than this pack: compare with one from before the export"
+        )
 
     def test_abuse_120_a_restored_log_that_grew_again_is_found_out(self, log, another, tell, lay):
         kept = log.head(6)
@@ -723,6 +726,12 @@ class TestReadme:
         assert done.returncode == 0, done
         assert "Signature Verified Successfully" in done.stdout
         assert log.hashes()[line - 1].hex() in done.stdout
+
+    def test_names_no_file_that_nobody_makes_and_no_package_index(self, full, lay):
+        text = (lay(full) / "README-VERIFY.md").read_text()
+        assert "LOG.vkey" not in text
+        assert "pip install" not in text
+        assert "--key 'NAME+12ab34cd+AbC…='" in text
 
     def test_its_openssl_recipe_refuses_a_changed_record(self, full, lay):
         path = lay(full)
