@@ -161,6 +161,11 @@ class TestExportEvidence:
         with pytest.raises(CommandError, match="is of log"):
             self.run("--tenant", ours.slug, "--out", tmp_path / "pack", "--against", tmp_path / "held")
 
+    @pytest.mark.parametrize("side", ["--from", "--to"])
+    def test_says_how_a_time_is_written(self, ours: World, tmp_path: Path, side: str) -> None:
+        with pytest.raises(CommandError, match="ISO 8601 with a zone, such as 2026-11-21T10:00:00Z"):
+            self.run("--tenant", ours.slug, "--out", tmp_path / "pack", side, "yesterday")
+
     def test_writes_a_pack_that_verifies(self, ours: World, tmp_path: Path) -> None:
         said = self.run("--tenant", ours.slug, "--out", tmp_path / "pack", "--from", "2020-01-01", "--to", "2099-01-01")
         assert "countersign verify" in said

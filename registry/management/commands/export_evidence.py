@@ -1,5 +1,6 @@
 """`manage.py export_evidence`: write an evidence pack that verifies without this server."""
 
+from argparse import ArgumentTypeError
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ class Command(BaseCommand):
         about.add_argument("--transaction", default="")
         about.add_argument("--session", default="")
         about.add_argument("--request", default="", metavar="ID")
-        parser.add_argument("--from", dest="since", type=_moment, help="ISO 8601, UTC if it names no zone")
+        parser.add_argument(
+            "--from", dest="since", type=_moment, help="such as 2026-11-21T10:00:00Z; UTC if it names no zone"
+        )
         parser.add_argument("--to", dest="until", type=_moment, help="exclusive")
         parser.add_argument("--against", action="append", default=[], type=Path, metavar="CHECKPOINT",
                             help="a checkpoint that the reader keeps; the pack is proven to continue it")  # fmt: skip
@@ -50,5 +53,8 @@ class Command(BaseCommand):
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r}: write ISO 8601 with a zone, such as 2026-11-21T10:00:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
