@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Prefetch, QuerySet
 
-from approvals import card, quorum, requirements, separation, shown, shown
+from approvals import card, quorum, requirements, separation, shown
 from approvals.models import AccessRequest, Status, Vote
 from registry import people
 from registry.models import Membership

@@ -16,7 +16,10 @@ _pages = ASGIHandler()
 
 async def application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
     """Django's own handler would cost the hot path ten times its price; the lifespan ends with the last commit."""
-    if scope["type"] == "lifespan" or scope["path"].startswith(api.PREFIXES):
+    if scope["type"] == "websocket":  # nobody here speaks it; unanswered it is a 500 and a traceback
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+    elif scope["type"] == "lifespan" or scope["path"].startswith(api.PREFIXES):
         await asgi.application(scope, receive, send)
     else:
         await _pages(scope, receive, send)  # type: ignore[arg-type]  # Django names the same shapes otherwise

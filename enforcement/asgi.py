@@ -12,6 +12,7 @@ from django.conf import settings
 
 from enforcement import api, commit, problems
 from enforcement.http import Request, Response
+from enforcement.problems import Kind, Problem
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -19,6 +20,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_SECONDS = 5.0
+BODY_SECONDS = 10.0
 SWITCH_SECONDS = 0.0005
 GARBAGE_AFTER = 20_000
 
@@ -39,7 +41,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     request = Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, b"")
     try:
-        body = await _body(headers, receive)
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _body(headers, receive)
+    except TimeoutError:  # whoever sends a byte a minute holds a connection for nothing
+        slow = problems.response(Problem(Kind.TIMEOUT, f"Send the body within {BODY_SECONDS:.0f} seconds."))
+        await _send(slow._replace(headers=(*slow.headers, ("connection", "close"))), send)
+        return
     except _TooLarge:
         await _refuse(request, receive, send)
         return

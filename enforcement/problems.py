@@ -34,6 +34,7 @@ class Kind(StrEnum):
     UNKNOWN_TASK = "unknown_task"
     TASK_EXPIRED = "task_expired"
     INVALID_TASK_STATE = "invalid_task_state"
+    TIMEOUT = "timeout"
 
 
 class _Row(NamedTuple):
@@ -63,6 +64,7 @@ TABLE = {
     Kind.UNKNOWN_TASK: _Row(HTTPStatus.NOT_FOUND, _ARAP, "There is no such task"),
     Kind.TASK_EXPIRED: _Row(HTTPStatus.GONE, _ARAP, "The task has expired"),
     Kind.INVALID_TASK_STATE: _Row(HTTPStatus.CONFLICT, _ARAP, "The task is not in a state for this"),
+    Kind.TIMEOUT: _Row(HTTPStatus.REQUEST_TIMEOUT, _OURS, "The request took too long to arrive"),
 }
 
 
