@@ -1,5 +1,6 @@
 """The people's API for requests: the same refusals as the pages, as problem details, and nothing for machines."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from approvals import problems
 from countersign.proof.digests import display_hash
 from tests.approvals import asking
 from tests.approvals.asking import TOTP, enrolled, opened, requirement, unchanged
@@ -226,3 +228,7 @@ class TestDocs:
         page = signed_in(ours.erin).get("/api/docs/").content.decode()
         assert "swagger-ui" in page
         assert "https://" not in page.replace("https://www.w3.org", "")
+
+    @pytest.mark.parametrize("name", sorted({name for _, name, _ in problems._TABLE.values()}))
+    def test_the_page_of_the_docs_names_every_refusal(self, name: str) -> None:
+        assert f"`{name}`" in (Path(__file__).parents[2] / "docs" / "people-api.md").read_text()
