@@ -5,7 +5,7 @@ import contextlib
 import gc
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -108,10 +108,14 @@ async def _drain(receive: Receive) -> None:
 
 
 async def _send(response: Response, send: Send, *, more: bool = False) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-    headers.append((b"content-length", b"%d" % len(response.body)))
+    headers = [*map(_encoded, response.headers), (b"content-length", b"%d" % len(response.body))]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": more})
+
+
+@lru_cache(maxsize=64)  # most headers are constants of ours
+def _encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    return header[0].encode("latin-1"), header[1].encode("latin-1")
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
