@@ -31,11 +31,11 @@ class AccessRequest(models.Model):
     evaluation_id = models.CharField(max_length=40)
     opened_by = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
     subject = models.JSONField()  # type and id of who asks, as AuthZEN names them
-    agent_id = models.CharField(max_length=300)
+    agent_id = models.CharField(max_length=510)  # `type:id` where it is no agent
     agent_owner = models.ForeignKey(Human, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     principal = models.JSONField(default=dict, blank=True)
     principal_human = models.ForeignKey(Human, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    tool_id = models.CharField(max_length=300)
+    tool_id = models.CharField(max_length=510)
     method = models.CharField(max_length=200)
     risk_tier = models.PositiveSmallIntegerField(null=True, blank=True)
     risk_score = models.PositiveSmallIntegerField(null=True, blank=True)

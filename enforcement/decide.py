@@ -19,16 +19,18 @@ from enforcement.group import Stale
 from enforcement.memory import World
 from enforcement.parse import Asked
 from enforcement.problems import unavailable
-from enforcement.telling import Said
+from enforcement.telling import Said, Told
 
 ROUNDS = 4
+AT_ONCE = 4096  # bytes of a body that is judged on the event loop; ten times what a call needs
 
 
 async def evaluation(headers: Mapping[str, str], body: bytes) -> bytes:
     """The answer to one AuthZEN evaluation. Raises Problem."""
     for _ in range(ROUNDS):
         caller = await authn.caller(headers)
-        step = judge(caller, body)
+        # A large body may take long to judge (an SQL text, a hundred thousand numbers): nobody else must wait for it.
+        step = judge(caller, body) if len(body) <= AT_ONCE else await pool.run(judge, caller, body)
         try:
             return await _answer(step)
         except Stale as stale:
@@ -58,9 +60,11 @@ async def _answer(step: Step) -> bytes:
     """An escalation that binds needs a transaction of its own; everything else joins the group."""
     if step.verdict.outcome is not Outcome.ESCALATE or step.verdict.mode is Mode.OBSERVE:
         return await commit.writer().submit(plain(step))
-    if step.asked.approval is None:
-        return await pool.run(_own_transaction, step, None)
-    return await pool.run(_own_transaction, step, _asks(step.world, step.asked))
+    asks = _asks(step.world, step.asked)
+    if asks.refusal is not None:  # over a cap by itself: no yes could help, so nobody is asked for one
+        said = telling.because_of(telling.of_verdict(step.verdict), asks.refusal, outcome=Outcome.DENY)
+        return await commit.writer().submit(_judged(step, telling.told(step, said, step.world), budgets.NOTHING))
+    return await pool.run(_own_transaction, step, asks if step.asked.approval is not None else None)
 
 
 def _own_transaction(step: Step, asks: Asks | None) -> bytes:
@@ -77,6 +81,10 @@ def plain(step: Step) -> Judged:
         asks = _asks(step.world, step.asked)
     elif step.asked.approval is not None:
         told = telling.told(step, _no_help(told.said), step.world)
+    return _judged(step, told, asks)
+
+
+def _judged(step: Step, told: Told, asks: Asks) -> Judged:
     return batch.judged(
         step.asked,
         key=step.key,

@@ -99,3 +99,15 @@ class TestTokens:
         assert ask(own.pep_key, usage={"tokens": 41}).told == (False, "deny", "token_cap")
         assert ask(own.pep_key, usage={"tokens": 40}).told[0] is True
         assert ask(own.pep_key).told[0] is True
+
+
+class TestEscalation:
+    def test_asks_nobody_for_what_no_yes_could_let_pass(self):
+        own = world(caps={"spend": {"argument": "amount", "per_call": "500.00", "currency": "EUR"}})
+        reply = ask(own.pep_key, paid("600.00"))
+        assert reply.told == (False, "deny", "spend_cap")
+        assert "access_request" not in reply.context
+
+    def test_waits_for_people_below_the_cap(self):
+        own = world(caps={"spend": {"argument": "amount", "per_call": "500.00", "currency": "EUR"}})
+        assert ask(own.pep_key, paid("400.00")).told == (False, "escalate", "approval_required")

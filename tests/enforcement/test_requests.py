@@ -462,3 +462,18 @@ class TestUse:
             )
         )
         self.refused(own, approval, body, "out_of_scope")
+
+
+class TestLongNames:
+    def test_the_longest_name_of_an_entity_fits_its_request(self):
+        """A type of 200 characters and an id of 300 are valid; the request's row must hold both together."""
+        policy = (
+            "version: 1\nname: long\nrules:\n  - id: all\n    effect: escalate\n"
+            "    approval: {teams: [finance], quorum: 1}\n"
+        )
+        own = world(policy=policy)
+        entity = {"type": "t" * 200, "id": "i" * 300}
+        body = {"subject": entity, "action": {"name": "read"}, "resource": entity, "context": {"open_request": True}}
+        reply = post(EVALUATION, own.key("pep", subjects=["t" * 200 + ":*"]), body)
+        assert (reply.status, reply.context["outcome"]) == (200, "escalate")
+        assert reply.context["access_request"]["task"]["status"] == "pending"
