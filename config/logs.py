@@ -1,8 +1,23 @@
 """Log level in, Django's LOGGING out: one JSON object a line, without argument values, keys or bodies."""
 
+import re
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+_LINK = re.compile(r"(/sign-in/link/)[^\s?\"']+")
+_QUERY = re.compile(r"(/[^\s?\"']*\?)[^\s\"']+")
+_KEY = re.compile(r"(csk_[a-z]+_[^_\s]+_)[^\s\"']+")
+
+
+def without_secrets(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Whatever a line says: a sign-in link's token, a key's secret and a query string are not in it."""
+    for name, value in entry.items():
+        if isinstance(value, str):
+            entry[name] = _KEY.sub(r"\1…", _QUERY.sub(r"\1…", _LINK.sub(r"\1…", value)))
+    return entry
+
 
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -29,6 +44,7 @@ def logging_config(level: str) -> dict[str, Any]:
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.format_exc_info,
+                    without_secrets,
                     structlog.processors.JSONRenderer(),
                 ],
             }
