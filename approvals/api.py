@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import django_filters  # type: ignore[import-untyped]  # it ships no types
+import django_filters
 from django.db.models import Exists, OuterRef, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field

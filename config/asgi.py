@@ -1,6 +1,7 @@
 """Who answers what: the machines' paths go straight to `enforcement`, all else to Django."""
 
 import os
+import warnings
 
 import django
 
@@ -11,6 +12,8 @@ from django.core.handlers.asgi import ASGIHandler  # noqa: E402  the rooms' mode
 
 from enforcement import api, asgi  # noqa: E402  see above
 
+# Static files are small and few; Django's advice to stream them otherwise is noise in an operator's log.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 _pages = ASGIHandler()
 
 
