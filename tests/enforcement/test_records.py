@@ -1,0 +1,148 @@
+"""What is written quickly is what would be written slowly, byte for byte."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from countersign.proof import canonical, receipt, statement
+from countersign.proof.events import Event
+from enforcement import authn, batch, budgets, decide, memory, parse, telling
+from enforcement.clock import clock
+from evidence import journal, keys
+from evidence.keys import Purpose
+from tests.enforcement.machine import big, question
+from tests.worlds import POLICY, World, world
+
+CAPS = {
+    "rate": ["30/minute", "500/day"],
+    "spend": {"argument": "amount", "per_call": "90.00", "per_day": "100.00", "currency": "EUR"},
+}
+BODIES = [
+    question(),
+    question(
+        session="s", transaction="t", principal={"type": "user", "id": "ann"}, environment={"a": {"b": [1, None, True]}}
+    ),
+    question(arguments={"order": "A", "amount": "95.00"}),
+    question(resource={"type": "tool", "id": "nope"}),
+    question(
+        subject={"type": "user", "id": "ann", "properties": {"team": "x"}}, resource={"type": "record", "id": "r-1"}
+    ),
+    question(action={"name": "create", "properties": {"dry": True}}),
+]
+
+
+@pytest.fixture(scope="module")
+def acme(database: None) -> World:
+    return world(caps=CAPS)
+
+
+@pytest.fixture(scope="module")
+def watched(database: None) -> World:
+    return world(caps=CAPS, policy=POLICY.replace("mode: enforce", "mode: observe").split("tests:")[0])
+
+
+def caller(own: World) -> authn.Caller:
+    found = memory.learn(own.key("pep", agents=["**"], subjects=["user:*"]).split("_")[2])
+    assert found
+    return authn.Caller(*found)
+
+
+class TestRecord:
+    @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+    @pytest.mark.parametrize("mode", ["acme", "watched"])
+    def test_equals_the_journals_own(self, request, body, mode):
+        who = caller(request.getfixturevalue(mode))
+        one = decide.plain(decide.judge(who, json.dumps(body).encode()))
+        now = clock.now()
+        used = dict.fromkeys(budgets.places([one.claim]), 0)
+        refused = budgets.share_out([one.claim], used)
+        (built,) = batch.build([one], refused, now=now, signer=keys.signer(Purpose.PDP))
+        said = batch._told(one, refused[0]).said
+        members = {"action": telling.action(one.asked), "decision": telling.decision(said, who.world)}
+        if one.claim.demands:
+            members["budget"] = telling.budget(budgets.charges(one.claim.demands, int(now.timestamp())))
+        slow = journal.entry(
+            Event.DECISION_MADE, event_id=one.evaluation_id, tenant=who.world.tenant, thread=one.evaluation_id, n=0,
+            prev_leaf=None, recorded_at=now, actor=telling.actor(who.key), commitment=one.asked.commitment, members=members,
+            session=one.asked.call.session or "", transaction=one.asked.call.transaction or "",
+        )  # fmt: skip
+        assert built.entry == slow
+        assert statement.parse(built.entry.body).event_id == one.evaluation_id
+
+    @pytest.mark.parametrize("brief", [True, False])
+    @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+    def test_goes_with_an_answer_in_its_canonical_form(self, acme, body, brief):
+        who = caller(acme)
+        one = decide.plain(decide.judge(who, json.dumps(body).encode()))
+        now = clock.now()
+        quick = telling.plain_answer(
+            one.asked, one.told.tail(brief=brief), evaluation_id="eva_1", at=journal.timestamp(now)
+        )
+        slow = telling.answer(
+            one.told.said, asked=one.asked, world=who.world, brief=brief, evaluation_id="eva_1", at=now, more={}
+        )
+        assert quick == slow
+        assert batch.answer_digest(quick) == receipt.answer_digest(json.loads(quick))
+
+
+class TestQuestion:
+    @pytest.mark.parametrize("body", [*BODIES, big(), question(usage={"tokens": 3}, attempt="a", approval={"id": "apr_1"}, open_request=True, justification="")], ids=str)  # fmt: skip
+    def test_is_the_same_quickly_and_slowly(self, acme, body):
+        own = caller(acme).world
+        text = json.dumps(body).encode()
+        quick, slow = parse.evaluation(text, own), parse.question(parse.document(text), text, own)
+        slow.salt, slow.commitment = quick.salt, parse.digests.commitment(quick.salt, quick.call.action_digest)
+        assert quick == slow
+
+    @given(st.dictionaries(
+        st.sampled_from(["arguments", "intent", "session", "usage", "attempt", "environment", "open_request", "principal", "x"]),
+        st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.text("aé\\", max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "id", "tokens", "é"]), st.text("ab", max_size=2) | st.integers(-1, 2), max_size=2),
+        max_size=5,
+    ))  # fmt: skip
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+    def test_is_the_same_or_refused_the_same(self, acme, context):
+        own = _world_of(acme)
+        text = json.dumps({**question(), "context": context}).encode()
+        assert _outcome(lambda: parse.evaluation(text, own)) == _outcome(
+            lambda: parse.question(parse.document(text), text, own)
+        )
+
+
+_remembered: dict[str, memory.World] = {}
+
+
+def _world_of(own: World) -> memory.World:
+    if own.slug not in _remembered:
+        _remembered[own.slug] = caller(own).world
+    return _remembered[own.slug]
+
+
+def _outcome(work):
+    try:
+        asked = work()
+    except parse.Problem as problem:
+        return problem.kind, problem.detail
+    return asked.call, asked.attempt, asked.approval, asked.open_request, asked.justification
+
+
+class TestAmount:
+    @given(
+        st.from_regex(r"\A[0-9]{1,12}(\.[0-9]{1,8})?\Z")
+        | st.text("0123456789.-+e ٠", max_size=8)
+        | st.integers(-5, 10**6)
+        | st.floats(allow_nan=False)
+    )
+    def test_is_the_same_quickly_and_by_decimal(self, value):
+        exact = budgets.parse_amount(value)
+        wanted = None if exact is None else min(budgets.millionths(exact), budgets._MOST + 1)
+        assert budgets.amount_of(value) == wanted
+
+    def test_is_canonical_in_the_record(self):
+        demand = budgets.Demand((1, "k"), budgets.Reason.SPEND_CAP, 60, 10, 10**18, "")
+        assert (
+            canonical.dumps(budgets.charge(demand, 61))
+            == b'{"amount":"1000000000000000000","cap":"spend_cap","key":"k","window":"60"}'
+        )
