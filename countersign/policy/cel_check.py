@@ -27,7 +27,19 @@ from countersign.policy.cel_code import (
     weighed,
 )
 from countersign.policy.cel_runtime import ERRORS, CelType
-from countersign.policy.cel_syntax import Call, Foreign, Index, ListOf, Literal, MapOf, Name, Node, Operation, Select
+from countersign.policy.cel_syntax import (
+    Call,
+    Foreign,
+    Index,
+    ListOf,
+    Literal,
+    MapOf,
+    Name,
+    Node,
+    Operation,
+    Select,
+    instead,
+)
 
 MAX_LOOPS: Final = 3
 _STEP_TERMS: Final = 8  # one step of the budget is about this much of a comprehension's body
@@ -146,7 +158,7 @@ class Checker:
             return Code(kind, f"e.{node.name}", f"e.{node.name}", safe=True)
         if node.name in _TYPE_NAMES:
             return self._leave(f"the type `{node.name}`")
-        raise node.place.error(f"undeclared variable `{node.name}`")
+        raise node.place.error(f"undeclared variable `{node.name}`{instead(node.name)}")
 
     def _select(self, node: Select) -> Code:
         target = self._node(node.target)
@@ -194,7 +206,7 @@ class Checker:
         if node.name == "has":
             return self._has(node)
         if node.name not in {"size", "dyn", *_CONVERSIONS, *_RUST_FUNCTIONS}:
-            hint = ": it is a method, x.f()" if node.name in _METHODS else ""
+            hint = ": it is a method, x.f()" if node.name in _METHODS else instead(node.name)
             raise node.place.error(f"unknown function `{node.name}`{hint}")
         _arity(node, 1)
         code = self._node(node.args[0])

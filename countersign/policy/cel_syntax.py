@@ -47,6 +47,7 @@ _RESERVED = frozenset({
     "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop",
     "namespace", "null", "package", "return", "true", "var", "void", "while",
 })  # fmt: skip
+_WRITTEN_OUT = {"and": "&&", "or": "||", "not": "!"}
 _OPERATORS = {
     "relation_lt": "<", "relation_le": "<=", "relation_gt": ">", "relation_ge": ">=", "relation_eq": "==",
     "relation_ne": "!=", "relation_in": "in", "addition_add": "+", "addition_sub": "-",
@@ -170,9 +171,14 @@ def _refuse_syntax(text: str, problem: CELParseError) -> NoReturn:
     line, column = problem.line or 1, problem.column or 1
     lines = text.split("\n")
     rest = lines[line - 1][column - 1 :].split() if 0 < line <= len(lines) else []
-    raise ConditionError(
-        f"syntax error at or after `{rest[0][:40]}`" if rest else "syntax error", line, column
-    ) from None
+    said = f"syntax error at or after `{rest[0][:40]}`" if rest else "syntax error"
+    nearby = [*lines[line - 1][: column - 1].split()[-1:], rest[0]] if rest else []
+    raise ConditionError(said + "".join(map(instead, nearby)), line, column) from None
+
+
+def instead(word: str) -> str:
+    """What to write for a word that other languages have for an operator."""
+    return f"; write {_WRITTEN_OUT[word]}" if word in _WRITTEN_OUT else ""
 
 
 def _place_of(text: str, offset: int) -> Place:

@@ -119,7 +119,8 @@ def read(text: str, *, file: str) -> tuple[Node, list[Problem]]:
     try:
         return builder.document(), builder.problems
     except yaml.MarkedYAMLError as error:
-        builder.refuse(error.problem_mark or error.context_mark, _syntax(error))
+        mark = error.problem_mark or error.context_mark
+        builder.refuse(mark, _syntax(error, at=text[mark.index : mark.index + 1] if mark else ""))
     except (yaml.YAMLError, UnicodeError):
         builder.problems.append(Problem(file, 1, 1, "the file holds characters that YAML does not allow"))
     except _TooDeepError:
@@ -219,7 +220,9 @@ def _resolve(text: str) -> Any:
     return float(text) if _FLOAT.match(text) else text
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> str:
+def _syntax(error: yaml.MarkedYAMLError, *, at: str) -> str:
+    if at == "\t":
+        return "not valid YAML: a tab; use spaces"
     words = ", ".join(part for part in (error.context, error.problem) if part)
     return f"not valid YAML: {words}"
 

@@ -27,6 +27,10 @@ SYNTAX = [
     (".method == 'a'", "begin with a dot", 1, 1),
     ("Thing{a: 1} == 1", "messages", 1, 1),
     ("method § 1", "syntax error at or after `§`", 1, 8),
+    ("true and false", "at or after `and`; write &&", 1, 6),
+    ("true or false", "at or after `or`; write ||", 1, 6),
+    ("not true", "at or after `not`; write !", 1, 1),
+    ("not method == 'a'", "at or after `method`; write !", 1, 5),
 ]
 
 UNKNOWN = [
@@ -34,6 +38,8 @@ UNKNOWN = [
     ("true &&\n  missing", "undeclared variable `missing`", 2, 3),
     ("[1].all(x, x == 1) && x == 1", "undeclared variable `x`", 1, 23),
     ("lower(method) == 'a'", "unknown function `lower`", 1, 1),
+    ("not (method == 'a')", "unknown function `not`; write !", 1, 1),
+    ("not intent.startsWith('a')", "undeclared variable `not`; write !", 1, 1),
     ("method.lower() == 'a'", "unknown method `lower`", 1, 8),
     ("startsWith(method, 'a')", "it is a method", 1, 1),
     ("size() == 1", "`size` takes 1 argument", 1, 1),

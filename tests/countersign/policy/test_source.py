@@ -30,6 +30,8 @@ class TestParse:
             ("just text\n", "p.yaml:1:1: the top level must be a mapping"),
             ("", "p.yaml:1:1: the file is empty"),
             ("a: [1\n", "p.yaml:2:1: not valid YAML"),
+            ("a:\n\tb: 1\n", "p.yaml:2:1: not valid YAML: a tab; use spaces"),
+            ("é: 1\na:\n  - b\n\t- c\n", "p.yaml:4:1: not valid YAML: a tab; use spaces"),
             ("a: \x00\n", "p.yaml:1:1: the file holds characters"),
             ("a: \ud800\n", "p.yaml:1:1: the file holds characters"),
             ("a: " + "[" * 10_000, "p.yaml:1:44: nested deeper than 40 levels"),
