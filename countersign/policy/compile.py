@@ -8,10 +8,11 @@ from typing import Any
 from countersign.policy import globs, source
 from countersign.policy.cases import Case, read_cases
 from countersign.policy.faults import Form, InvalidError, Path, did_you_mean
+from countersign.policy.orderings import orderings
 from countersign.policy.rules import Rule, read_rule
 from countersign.policy.source import Node, PolicyErrors, Problem
 from countersign.policy.tools import check_teams
-from countersign.policy.values import Mode, Outcome, Registry
+from countersign.policy.values import Mode, Outcome, Registry, Tool
 
 POLICY_KEYS = ("version", "name", "mode", "risk", "rules", "tests")
 VERSION = 1
@@ -154,16 +155,39 @@ def _check_against(
             _check_answerable(form, rule, path, registry)
             for where, word in _unregistered(rule, path, registry):
                 warnings.refuse(where, word)
+            _warn_of_text(warnings, rule, path, registry)
 
 
 def _check_answerable(form: Form, rule: Rule, path: Path, registry: Registry) -> None:
     """An escalation needs someone to ask: the rule's own approval block or a matching tool's."""
     if rule.effect is not Outcome.ESCALATE or rule.requirement is not None or not rule.binds:
         return
+    if not any(tool.approval is not None for tool in _matched(rule, registry)):
+        form.refuse(path, "nobody could answer: the rule has no 'approval' and no tool it matches has one")
+
+
+def _matched(rule: Rule, registry: Registry) -> Iterator[Tool]:
+    """The tools that the rule speaks of."""
     wanted = [glob for kind, glob in rule.match.resources or (("tool", "**"),) if kind == "tool"]
     names = globs.Names((glob, 1) for glob in wanted)
-    if not any(tool.approval is not None and names.mask(tool.id) for tool in registry.tools.values()):
-        form.refuse(path, "nobody could answer: the rule has no 'approval' and no tool it matches has one")
+    return (tool for tool in registry.tools.values() if names.mask(tool.id))
+
+
+def _warn_of_text(warnings: Form, rule: Rule, path: Path, registry: Registry) -> None:
+    """Arguments put in order with a number that a tool's schema says are text: such a condition fails each time."""
+    for found in orderings(rule.condition.text) if rule.condition else ():
+        for tool in _matched(rule, registry):
+            schema: Any = tool.arguments_schema
+            for name in found.path:
+                schema = _member(_member(schema, "properties"), name)
+            if _member(schema, "type") == "string":
+                said = f"condition: an argument of {tool.id!r} is text: {found.of_text()}"
+                warnings.refuse((*path, "when"), said, offset=found.place)
+                break
+
+
+def _member(schema: Any, name: str) -> Any:
+    return schema.get(name) if isinstance(schema, Mapping) else None
 
 
 def _unregistered(rule: Rule, path: Path, registry: Registry) -> Iterator[tuple[Path, str]]:

@@ -5,7 +5,7 @@ its names alone decide is worked out once and kept as a lane (`laying`); what is
 schema, the conditions of the few rules that can speak of it, and the look-up of a finished verdict.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from countersign.policy.cel import Environment, EvaluationError
 from countersign.policy.lanes import Lane
 from countersign.policy.laying import lay
 from countersign.policy.risk import amount_points, as_cel, score
+from countersign.policy.rules import Rule
 from countersign.policy.values import Call, Reason, Risk, Verdict
 
 _new: Final = object.__new__
@@ -68,6 +69,20 @@ def evaluate(bundle: Bundle, call: Call, *, now: datetime) -> Verdict:  # noqa: 
         verdict = verdicts.decided(bundle.policy, lane, matched, _risk(lane, points))
         lanes.remember(lane, matched << _DYNAMIC_BITS | points, verdict)
     return verdict
+
+
+def unanswered(bundle: Bundle, call: Call, *, now: datetime) -> Iterator[tuple[Rule, EvaluationError]]:
+    """Rules whose conditions fail for this call, if the registry lets it come so far. For people, not for deciding."""
+    key = (call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id, call.intent)
+    lane = lay(bundle, key)
+    facts: Facts = _new(Facts)
+    facts.given = (call, lane, now, 0)
+    facts.arguments, facts.intent = call.arguments, call.intent or ""
+    for judged in lane.judged:
+        try:
+            judged.check(facts)
+        except EvaluationError as error:
+            yield lane.rules[judged.bit.bit_length() - 1], error
 
 
 def _explained(lane: Lane, arguments: Any) -> str:

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 
 from countersign.policy import bundle
+from countersign.policy.bundle import Bundle
 from countersign.policy.cases import Case
+from countersign.policy.cel import EvaluationError
 from countersign.policy.compile import Policy
-from countersign.policy.evaluate import evaluate
-from countersign.policy.values import Agent, Registry, Requirement, Tier, Tool, Verdict
+from countersign.policy.evaluate import evaluate, unanswered
+from countersign.policy.orderings import orderings
+from countersign.policy.rules import Rule
+from countersign.policy.values import Agent, Call, Registry, Requirement, Tier, Tool, Verdict
 
 ASSUMED_TEAM = "whoever-approves"
 
@@ -27,8 +31,26 @@ class Result:
 def run(policy: Policy, registry: Registry) -> tuple[Result, ...]:
     """Judge each test's call. Mode does not matter: an outcome is what enforcing would mean."""
     judged = bundle.build(policy, registry)
-    verdicts = ((case, evaluate(judged, case.call, now=case.now)) for case in policy.tests)
-    return tuple(Result(case, verdict, tuple(_differences(case, verdict))) for case, verdict in verdicts)
+    return tuple(_run(judged, case) for case in policy.tests)
+
+
+def _run(judged: Bundle, case: Case) -> Result:
+    verdict = evaluate(judged, case.call, now=case.now)
+    differences = _differences(case, verdict)
+    if differences and not verdict.registry_denied:
+        differences += [
+            f"condition of {rule.id} failed: {_why_failed(rule, case.call, error)}"
+            for rule, error in unanswered(judged, case.call, now=case.now)
+        ]
+    return Result(case, verdict, tuple(differences))
+
+
+def _why_failed(rule: Rule, call: Call, error: EvaluationError) -> str:
+    """In words that hold no value of the arguments."""
+    taken = orderings(rule.condition.text) if rule.condition else ()
+    text = (one for one in taken if isinstance(one.within(call.arguments), str))
+    found = next(text, None) if str(error).startswith("no such overload") else None
+    return found.of_text() if found else str(error)
 
 
 def assumed_registry(policy: Policy) -> Registry:

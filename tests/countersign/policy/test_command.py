@@ -93,6 +93,37 @@ class TestTest:
         assert "pass  a small one passes" in output
         assert "2 tests, 1 failed" in output
 
+    def test_says_which_condition_failed_and_what_to_write_and_no_argument(self, world: World) -> None:
+        world.policy.write_text(POLICY.replace("'double(arguments.amount) >= 100.0'", "'arguments.amount >= 100.0'"))
+
+        code, output = world.run("test", str(world.policy))
+
+        assert code == 1
+        assert "condition of big failed: text >= number; write double(arguments.amount)" in output
+        assert "250.00" not in output
+
+    @pytest.mark.parametrize(
+        ("condition", "why"),
+        [
+            ("double(arguments.cost) >= 100.0", "no such key: cost"),
+            ("double(arguments.amount + 'x') >= 100.0", "no answer: overflow, or text that does not convert"),
+        ],
+    )
+    def test_says_why_a_condition_failed_otherwise(self, world: World, condition: str, why: str) -> None:
+        world.policy.write_text(POLICY.replace("'double(arguments.amount) >= 100.0'", f'"{condition}"'))
+
+        assert f"condition of big failed: {why}" in world.run("test", str(world.policy))[1]
+
+    def test_says_nothing_of_conditions_where_the_registry_refuses(self, world: World) -> None:
+        world.policy.write_text(POLICY.replace("'double(arguments.amount) >= 100.0'", "'arguments.amount >= 100.0'"))
+        schema = "methods: [create], arguments_schema: {type: object, properties: {amount: {type: integer}}}"
+        world.blueprint.write_text(BLUEPRINT.replace("methods: [create]", schema))
+
+        output = world.run("test", str(world.policy), "--registry", str(world.blueprint))[1]
+
+        assert "got deny" in output
+        assert "condition of" not in output
+
     def test_registry_checks_need_the_registry(self, world: World) -> None:
         world.blueprint.write_text(BLUEPRINT.replace("methods: [create]", "methods: [get]"))
 

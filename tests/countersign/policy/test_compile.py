@@ -146,6 +146,37 @@ class TestWarnings:
 
         assert [one.message for one in warned] == ["no agent 'suport-bot' is registered; did you mean 'support-bot'?"]
 
+    @pytest.mark.parametrize(
+        ("condition", "said"),
+        [
+            ("arguments.amount < 5.0", "text < number"),
+            ("intent == 'a' && 5 >= arguments.amount", "number >= text"),
+            ("arguments.amount>-1", "text > number"),
+        ],
+    )
+    def test_text_that_is_put_in_order_with_a_number(self, condition: str, said: str) -> None:
+        text = rules(f"{{id: a, match: {{tools: ['payments.*']}}, effect: deny, when: \"{condition}\"}}")
+
+        (warned,) = compile_policy(text, registry=registry()).warnings
+
+        wanted = f"condition: an argument of 'payments.refund' is text: {said}; write double(arguments.amount)"
+        assert warned.message == wanted
+        assert text.splitlines()[warned.line - 1][warned.column - 1 :].startswith("amount")
+
+    @pytest.mark.parametrize(
+        ("condition", "glob"),
+        [
+            ("double(arguments.amount) < 5.0", "payments.*"),
+            ("arguments.amount < '5'", "payments.*"),
+            ("arguments.count < 5", "payments.*"),
+            ("arguments.amount < 5.0", "crm.*"),
+        ],
+    )
+    def test_leave_alone_what_may_have_an_answer(self, condition: str, glob: str) -> None:
+        text = rules(f"{{id: a, match: {{tools: ['{glob}']}}, effect: deny, when: \"{condition}\"}}")
+
+        assert compile_policy(text, registry=registry()).warnings == ()
+
 
 class TestCompiled:
     def test_defaults(self) -> None:
