@@ -14,7 +14,8 @@ class BadQuestion(PepError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One tool call of one agent. Members left out are absent from the question, which is not the same as null.
+    """One tool call of one agent. Members left out are absent from the question, which is not the same as null; so are
+    an intent, a session and a transaction that are empty.
 
     `principal` is a user's name or e-mail, or a whole AuthZEN subject. `descriptor_digest` is the fingerprint of the
     tool's description as the agent was shown it. `open_request` asks the PDP to open (or join) a request for approval
@@ -63,10 +64,10 @@ class Question:
         principal = self.principal
         members = {
             "arguments": self.arguments,
-            "intent": self.intent,
+            "intent": self.intent or None,
             "principal": {"type": "user", "id": principal} if isinstance(principal, str) else principal,
-            "session": self.session,
-            "transaction": self.transaction,
+            "session": self.session or None,
+            "transaction": self.transaction or None,
             "usage": self.usage,
             "environment": self.environment,
         }
