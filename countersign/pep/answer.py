@@ -19,6 +19,10 @@ class Unavailable(PepError):
     """No usable decision could be had: the PDP is away, too slow, too busy or unwilling."""
 
 
+class Away(Unavailable):
+    """The PDP was away, too slow or too busy for as long as we kept trying: later it may be there."""
+
+
 class Refused(Unavailable):
     """The PDP answered with an HTTP error instead of what was asked for."""
 

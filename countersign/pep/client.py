@@ -25,7 +25,7 @@ ALIVE = 30.0  # seconds an idle connection is kept
 BROKEN = (httpx2.NetworkError, httpx2.RemoteProtocolError)
 # RuntimeError: a client that was closed. All of these are facts for the conversation, never a way around it.
 FAULTS = (httpx2.HTTPError, httpx2.InvalidURL, RuntimeError, OSError)
-SLOW = Lost(reason="the PDP took too long to answer", again=False)
+SLOW = Lost(reason="the PDP took too long to answer", again=False, slow=True)
 LARGE = Lost(reason=f"the PDP's answer is larger than {LARGEST_ANSWER} bytes", again=False)
 
 
@@ -241,4 +241,8 @@ def _reply(response: httpx2.Response, body: bytearray) -> Reply:
 def _lost(error: Exception) -> Lost:
     """A broken connection may be tried again (the attempt makes that safe); a timeout or anything else may not."""
     name = type(error).__name__
-    return Lost(reason=f"the PDP cannot be reached: {name} {error}".rstrip(), again=isinstance(error, BROKEN))
+    return Lost(
+        reason=f"the PDP cannot be reached: {name} {error}".rstrip(),
+        again=isinstance(error, BROKEN),
+        slow=isinstance(error, httpx2.TimeoutException),
+    )

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from countersign.pep.answer import (
     Answer,
+    Away,
     BadAnswer,
     Denied,
     NextAction,
@@ -124,7 +125,8 @@ class Conversation:
             task = answer.task or (yield from self.submit(question, answer))
             approval = yield from self._approval(task, answer, ends=ends)
             # No new request rides on the second question: if the approval does not serve, the agent is told so.
-            answer = yield from self._ask_again(replace(question, approval=approval, open_request=False), ends=ends)
+            again = replace(question, approval=approval, open_request=False)
+            answer = yield from self._ask_again(again, task, ends=ends)
         if not answer.allowed:
             raise Denied(answer)
         yield from self._refuse_unsupported(answer, supported)
@@ -175,25 +177,44 @@ class Conversation:
             if now >= ends:
                 raise Pending(task, answer)
             yield Waiting(task=task, elapsed=now - began)
-            task = yield from self._look(task, seconds=min(ends - now, LOOK))
+            task = yield from self._look(task, ends=ends)
         if task.approval is None:
             raise Denied(answer, because=f"{task.id} is {task.status.value} ({answer.why})", task=task)
         return task.approval
 
-    def _look(self, task: Task, *, seconds: float) -> Steps[Task]:
-        """One long poll; never a tight loop, even if the PDP does not hold its answer."""
-        began = self.patience.clock()
-        task = yield from self.task(task.id, wait=seconds)
-        rest = min(seconds, HASTY) - (self.patience.clock() - began)
-        if task.status is Status.PENDING and rest > 0:
-            yield Pause(seconds=rest)
-        return task
+    def _look(self, task: Task, *, ends: float) -> Steps[Task]:
+        """One long poll; never a tight loop, even if the PDP does not hold its answer.
 
-    def _ask_again(self, question: Question, *, ends: float) -> Steps[Answer]:
-        """Re-evaluate with the approval. `retry` means the backing grant is not there yet: worth the time left."""
+        People keep deciding while the PDP restarts, so one that is away is looked for as long as we would have waited.
+        """
+        began = self.patience.clock()
+        seconds = min(ends - began, LOOK)
+        try:
+            found = yield from self.task(task.id, wait=seconds)
+        except Away as error:
+            pause = HASTY * (0.5 + self.patience.jitter())
+            if self.patience.clock() + pause >= ends:
+                raise Away(f"{task.id} was waiting for approval when last seen; {error}") from None
+            yield Pause(seconds=pause)
+            return task
+        rest = min(seconds, HASTY) - (self.patience.clock() - began)
+        if found.status is Status.PENDING and rest > 0:
+            yield Pause(seconds=rest)
+        return found
+
+    def _ask_again(self, question: Question, task: Task, *, ends: float) -> Steps[Answer]:
+        """Re-evaluate with the approval. `retry` means the backing grant is not there yet: worth the time left.
+
+        So is a PDP that is away. All that time it is one attempt, because a lost answer may have used the approval up.
+        """
         pause = HASTY
         while True:
-            answer = yield from self.evaluate(question)
+            left = max(ends - self.patience.clock(), self.patience.total)
+            patient = replace(self, patience=replace(self.patience, total=left))
+            try:
+                answer = yield from patient.evaluate(question)
+            except Away as error:
+                raise Away(f"{task.id} is approved, but {error}; ask again with the same arguments") from None
             pause = answer.retry_after or pause
             late = self.patience.clock() + pause >= ends
             if answer.allowed or answer.next_action is not NextAction.RETRY or late:

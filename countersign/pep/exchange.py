@@ -12,7 +12,7 @@ from math import inf
 from time import monotonic
 from typing import TypeAlias, TypeVar
 
-from countersign.pep.answer import Answer, Task, Unavailable
+from countersign.pep.answer import Answer, Away, Task, Unavailable
 
 T = TypeVar("T")
 
@@ -63,10 +63,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """Nothing came back. `again`: the connection broke, so another try may help; a timeout has used its time."""
+    """Nothing came back. `again`: the connection broke, so another try may help; `slow`: a timeout, which has used the
+    time of this exchange.
+    """
 
     reason: str
     again: bool
+    slow: bool = False
 
 
 Effect: TypeAlias = Message | Pause | Waiting | Keep
@@ -85,7 +88,7 @@ class Patience:
 
 
 def exchange(message: Message, patience: Patience) -> Steps[Reply]:
-    """Send until a reply is worth reading. Raises Unavailable."""
+    """Send until a reply is worth reading. Raises Unavailable; Away where it may be worth another exchange later."""
     ends = patience.clock() + patience.total
     for tries in count():
         result = yield message
@@ -94,7 +97,7 @@ def exchange(message: Message, patience: Patience) -> Steps[Reply]:
         why, floor = _trouble(result)
         pause = max(floor, min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE) * (0.5 + patience.jitter()))
         if patience.clock() + pause >= ends:
-            raise Unavailable(why)
+            raise Away(why)
         yield Pause(seconds=pause)
     raise AssertionError("count() does not end")
 
@@ -105,6 +108,8 @@ def _trouble(result: Result) -> tuple[str, float]:
         return f"the PDP answered {result.status}", retry_after(result)
     if isinstance(result, Lost) and result.again:
         return result.reason, 0.0
+    if isinstance(result, Lost) and result.slow:
+        raise Away(result.reason)
     raise Unavailable(result.reason if isinstance(result, Lost) else "the driver gave no result")
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import anyio
 import pytest
 
-from countersign.pep.answer import BadAnswer, Denied, Pending, PepError, Unavailable
+from countersign.pep.answer import Away, BadAnswer, Denied, Pending, PepError, Refused, Unavailable
 from countersign.pep.client import AsyncPdp, Pdp
 from countersign.pep.conversation import Custody, NotClaimed
 from countersign.pep.guard import guard
@@ -148,6 +148,23 @@ class TestNotRun:
             refunds.call("A-1")
         assert refunds.runs == []
 
+    def test_while_the_pdp_stays_away_ends_with_the_wait_and_names_the_request(self, far: FarPdp, pdp: Pdp):
+        far.rules[TOOL] = "escalate"
+        far.faults = [Fault("/access/v1/requests", times=1000, status=503)]
+        refunds = Refunds(pdp, wait=2.5)
+        with pytest.raises(Away, match=r"^arq_\w+ was waiting for approval when last seen; the PDP answered 503$"):
+            refunds.call("A-1")
+        assert refunds.runs == []
+        assert 4 < len(far.bodies(f"/access/v1/requests/{next(iter(far.requests))}")) < 20
+
+    @pytest.mark.parametrize("status", [401, 404, 500])
+    def test_an_error_that_no_waiting_mends_ends_it_at_once(self, far: FarPdp, pdp: Pdp, status: int):
+        far.rules[TOOL] = "escalate"
+        far.faults = [Fault("/access/v1/requests", times=1000, status=status)]
+        with pytest.raises(Refused):
+            Refunds(pdp, wait=20).call("A-1")
+        assert len(far.bodies(f"/access/v1/requests/{next(iter(far.requests))}")) == 1
+
     def test_a_pdp_that_does_not_hold_its_polls_is_not_hammered(self, far: FarPdp, pdp: Pdp):
         far.rules[TOOL] = "escalate"
         far.holds_polls = False
@@ -191,6 +208,34 @@ class TestRunOnce:
         with pytest.raises(Pending):
             Refunds(pdp).call("A-1")
         assert refunds.runs == [("A-1", "1.00")]
+
+    def test_after_approval_during_a_restart_of_the_pdp_longer_than_one_exchange_is_patient(
+        self, far: FarPdp, pdp: Pdp
+    ):
+        far.rules[TOOL] = "escalate"
+        far.faults = [Fault("/access/v1/requests", times=7, before=True)]
+        far.decide_soon("approved", 0.1)
+        assert Refunds(pdp, wait=20).call("A-1") == "1.00 of A-1"
+
+    def test_abuse_027_after_approval_whose_use_was_answered_into_a_restart(self, far: FarPdp, pdp: Pdp):
+        far.rules[TOOL] = "escalate"
+        refunds = Refunds(pdp, wait=20)
+
+        def approve_and_restart() -> None:
+            while not far.requests:
+                time.sleep(0.01)
+            far.faults = [Fault("/access/v1/evaluation", times=7, after=True)]
+            far.decide("approved")
+
+        threading.Thread(target=approve_and_restart, daemon=True).start()
+        assert refunds.call("A-1") == "1.00 of A-1"
+        assert len({question["context"]["attempt"] for question in far.questions()}) == 2
+        assert refunds.runs == [("A-1", "1.00")]
+
+    def test_leaves_out_what_is_empty(self, far: FarPdp, pdp: Pdp):
+        far.rules[TOOL] = "allow"
+        Refunds(pdp, intent="", session=lambda _: "", transaction="").call("A-1")
+        assert not {"intent", "session", "transaction"} & far.questions()[0]["context"].keys()
 
     def test_an_approval_given_meanwhile_is_used_on_the_next_call(self, far: FarPdp, pdp: Pdp):
         far.rules[TOOL] = "escalate"
