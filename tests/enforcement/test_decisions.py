@@ -16,11 +16,13 @@ from enforcement import budgets, commit, decide, group, memory
 from enforcement.authn import Caller
 from enforcement.clock import clock
 from enforcement.models import Attempt, Counter, Escalation
+from enforcement.problems import Kind, Problem
 from evidence import clock as database_clock
 from evidence import kept, keys, ledger
 from evidence.keys import Purpose
 from evidence.models import Record
 from registry import credentials
+from registry.models import Credential
 from tests.enforcement import machine
 from tests.enforcement.machine import EVALUATION, ask, big, question, send, together
 from tests.worlds import POLICY, SETUP, World, world
@@ -202,6 +204,15 @@ class TestChange:
         assert memory.known(own.pep_key.split("_")[2]) is not None
         assert ask(own.pep_key).status == 401
 
+    def test_ends_a_secret_that_was_replaced(self):
+        """What a token proved once counts for that very key: another secret under its id is another key."""
+        own = world(caps={})
+        assert ask(own.pep_key).status == 200
+        Credential.objects.filter(pk=own.credential(own.pep_key).pk).update(secret_hash=b"x" * 32)
+        own.tenant.epoch += 1
+        own.tenant.save()
+        assert ask(own.pep_key).status == 401
+
     def test_ends_a_revoked_key_for_escalations_too(self):
         own = world(caps={})
         assert ask(own.pep_key).status == 200
@@ -321,6 +332,21 @@ class TestGroup:
         enough.set()
         holder.join()
         assert [isinstance(outcome, bytes) for outcome in outcomes] == [True, False]
+
+    def test_sends_away_whom_it_has_no_room_for(self):
+        waiting = commit.Waiting(capacity=3, share=2)
+        for tenant_id in (1, 1, 2):
+            waiting.enter(tenant_id)
+        with pytest.raises(Problem) as full:
+            waiting.enter(3)
+        assert (full.value.kind, dict(full.value.headers)) == (Kind.UNAVAILABLE, {"retry-after": "1"})
+        noisy = commit.Waiting(capacity=9, share=2)
+        noisy.enter(1)
+        noisy.enter(1)
+        with pytest.raises(Problem) as mine:
+            noisy.enter(1)
+        assert (mine.value.kind, dict(mine.value.headers)) == (Kind.TOO_MANY, {"retry-after": "1"})
+        noisy.enter(2)
 
     def test_gives_tenants_their_turn(self):
         class Line:
