@@ -17,11 +17,16 @@ View = Callable[Concatenate[HttpRequest, Membership, P], HttpResponse]
 
 NOTHING_NEW = 204  # htmx leaves the page as it is: no lost focus, nothing read out twice
 
-_EVERYBODY = (("Inbox", "/inbox/"), ("Decisions", "/decisions/"))
-_BY_ROLE = {
-    Role.AUDITOR: (("Evidence", "/evidence/"),),
-    Role.ADMIN: (("Evidence", "/evidence/"), ("Admin", "/admin/")),
-}
+# Who may read what. The pages refuse by these, and the way around leads nobody to a refusal.
+READ_DECISIONS = frozenset({Role.ADMIN.value, Role.AUDITOR.value, Role.OPERATOR.value, Role.POLICY_AUTHOR.value})
+READ_EVIDENCE = frozenset({Role.ADMIN.value, Role.AUDITOR.value})
+
+_PAGES = (
+    ("Inbox", "/inbox/", None),
+    ("Decisions", "/decisions/", READ_DECISIONS),
+    ("Evidence", "/evidence/", READ_EVIDENCE),
+    ("Admin", "/admin/", frozenset({Role.ADMIN.value})),
+)
 
 
 def for_members(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
@@ -50,13 +55,17 @@ def context(request: HttpRequest) -> dict[str, Any]:
         membership = access.membership_for(request)
     except access.NoMembership:
         return {}
-    mine = [item for role, items in _BY_ROLE.items() if role.value in membership.roles for item in items]
-    here = request.path
     items = [
-        {"name": name, "path": path, "current": here.startswith(path)}
-        for name, path in dict.fromkeys((*_EVERYBODY, *mine))
+        {"name": name, "path": path, "current": request.path.startswith(path)}
+        for name, path, roles in _PAGES
+        if roles is None or roles & set(membership.roles)
     ]
-    return {"membership": membership, "navigation": items}
+    return {"membership": membership, "navigation": items, "reads_decisions": reads_decisions(membership)}
+
+
+def reads_decisions(membership: Membership) -> bool:
+    """Whether all decisions of the tenant are open to this member."""
+    return bool(READ_DECISIONS & set(membership.roles))
 
 
 def _sign_in_first(request: HttpRequest) -> HttpResponse:

@@ -6,7 +6,6 @@ from django.views.decorators.http import require_safe
 
 from approvals import inbox, totp
 from approvals.views.chrome import for_members
-from approvals.views.decisions import READERS
 from evidence import clock
 from registry import people
 from registry.models import Membership
@@ -19,7 +18,6 @@ def page(request: HttpRequest, membership: Membership) -> HttpResponse:
     context = {
         "inbox": inbox.of(membership, now=now),
         "now": now,
-        "reads_decisions": bool(READERS & set(membership.roles)),
         "without_authenticator": bool(people.team_names(membership)) and totp.live_since(membership.user) is None,
     }
     return render(request, "dashboard.html", context)

@@ -9,10 +9,9 @@ from django.views.decorators.http import require_safe
 
 from approvals import decisions, inbox
 from approvals.decisions import Decided, Wanted
-from approvals.views.chrome import for_members
-from registry.models import Membership, Role
+from approvals.views.chrome import for_members, reads_decisions
+from registry.models import Membership
 
-READERS = frozenset({Role.ADMIN.value, Role.AUDITOR.value, Role.OPERATOR.value, Role.POLICY_AUTHOR.value})
 OUTCOMES = ("allow", "deny", "escalate")
 _DIGITS = 18  # of a place in a log
 
@@ -20,7 +19,7 @@ _DIGITS = 18  # of a place in a log
 @require_safe
 @for_members
 def page(request: HttpRequest, membership: Membership) -> HttpResponse:
-    if not _reads(membership):
+    if not reads_decisions(membership):
         return render(request, "decisions_refused.html", status=403)
     wanted = Wanted(*(request.GET.get(name, "").strip() for name in ("outcome", "agent", "tool")))
     before = request.GET.get("before", "")
@@ -43,16 +42,12 @@ def page(request: HttpRequest, membership: Membership) -> HttpResponse:
 @for_members
 def why(request: HttpRequest, membership: Membership, evaluation_id: str) -> HttpResponse:
     found = decisions.one(membership.tenant.slug, evaluation_id)
-    if not (_reads(membership) or (found and _was_asked(found, membership))):
+    if not (reads_decisions(membership) or (found and _was_asked(found, membership))):
         return render(request, "decisions_refused.html", status=403)
     if found is None:
         raise Http404
     record = json.dumps(found.predicate, indent=2, ensure_ascii=True, sort_keys=True)
     return render(request, "decision.html", {"decided": found, "record": record})
-
-
-def _reads(membership: Membership) -> bool:
-    return bool(READERS & set(membership.roles))
 
 
 def _was_asked(decided: Decided, membership: Membership) -> bool:

@@ -4,19 +4,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from approvals.views.chrome import for_members
+from approvals.views.chrome import READ_EVIDENCE, for_members
 from evidence import keys, proofs
 from evidence.keys import Purpose
 from evidence.models import Record
-from registry.models import Membership, Role
-
-READERS = frozenset({Role.ADMIN.value, Role.AUDITOR.value})
+from registry.models import Membership
 
 
 @require_safe
 @for_members
 def page(request: HttpRequest, membership: Membership) -> HttpResponse:
-    if not READERS & set(membership.roles):
+    if not READ_EVIDENCE & set(membership.roles):
         return render(request, "evidence_refused.html", status=403)
     log = membership.tenant.slug
     try:

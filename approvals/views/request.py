@@ -10,10 +10,10 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_safe
 
-from approvals import card, counting, problems, requirements, shown, story, totp, votes
+from approvals import card, counting, inbox, problems, requirements, shown, story, totp, votes
 from approvals.models import AccessRequest, Decision, Status
 from approvals.stepup import Method, pass_totp
-from approvals.views.chrome import NOTHING_NEW, for_members
+from approvals.views.chrome import NOTHING_NEW, for_members, reads_decisions
 from countersign.policy.values import StepUp
 from evidence import clock
 from registry.models import Membership
@@ -29,7 +29,7 @@ _TOTP_DIGITS = 8  # what is longer is a recovery code
 def page(request: HttpRequest, membership: Membership, request_id: str) -> HttpResponse:
     asked = _of_tenant(request_id, membership)
     _note_first_seen(request, request_id)
-    return render(request, "request.html", _context(asked, membership, now=clock.now()))
+    return render(request, "request.html", _whole(asked, membership, now=clock.now()))
 
 
 @require_safe
@@ -90,7 +90,7 @@ def _again(
 ) -> HttpResponse:
     """The same page with what is wrong, and what the person had written still in the form."""
     asked.refresh_from_db()
-    context = _context(asked, membership, now=clock.now())
+    context = _whole(asked, membership, now=clock.now())
     context |= {"error": words, "reason": request.POST.get("reason", "")}
     return render(request, "request.html", context, status=status)
 
@@ -101,6 +101,11 @@ def _of_tenant(request_id: str, membership: Membership) -> AccessRequest:
     if found is None:
         raise Http404
     return found
+
+
+def _whole(asked: AccessRequest, membership: Membership, *, now: datetime) -> dict[str, Any]:
+    reads_why = reads_decisions(membership) or inbox.concerns(membership, asked.pk)
+    return {**_context(asked, membership, now=now), "reads_why": reads_why}
 
 
 def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What was decided, why, and the evidence of it: who may read it, found by filter, page by page."""
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from countersign import ids
 from countersign.proof.events import Event
 from evidence import clock, ledger, seal
 from evidence.ledger import Actor
+from registry import people
 from tests.approvals import asking
 from tests.approvals.browsing import signed_in, text
 from tests.worlds import World, world
@@ -69,6 +71,31 @@ class TestWhoReads:
         other = world()
         foreign = decided(other.slug, "escalate", thread=asking.opened(other).pk)
         assert signed_in(ours.erin).get(f"/decisions/{foreign}/").status_code == 403
+
+    def test_who_may_not_read_them_all_is_led_to_what_they_may_read(self, ours: World) -> None:
+        request = asking.opened(ours)
+        evaluation = decided(ours.slug, "escalate", thread=request.pk)
+        pages = ["/", "/inbox/", f"/requests/{request.pk}/", f"/decisions/{evaluation}/"]
+        erin, ada = signed_in(ours.erin), signed_in(ours.ada)
+        assert ['href="/decisions/"' in text(erin.get(page)) for page in pages] == [False] * 4
+        assert ['href="/decisions/"' in text(ada.get(page)) for page in pages] == [True] * 4
+        assert 'href="/evidence/"' not in text(erin.get("/"))
+
+    def test_the_why_is_linked_for_those_who_may_read_it(self, ours: World) -> None:
+        request = asking.opened(ours)
+        link = f'href="/decisions/{request.evaluation_id}/"'
+        people.put_in_teams(ours.carol, [])
+        pages = {name: text(signed_in(ours.people[name]).get(f"/requests/{request.pk}/")) for name in ours.people}
+        people.put_in_teams(ours.carol, ["finance"])
+        assert {name for name, page in pages.items() if link in page} == {"erin", "frank", "dana", "ada"}
+
+    @pytest.mark.parametrize("name", ["erin", "ada"])
+    def test_values_are_not_pushed_about_by_the_templates_own_spaces(self, ours: World, name: str) -> None:
+        request = asking.opened(ours)
+        evaluation = decided(ours.slug, "escalate", thread=request.pk)
+        client = signed_in(ours.people[name])
+        for page in (f"/requests/{request.pk}/", f"/decisions/{evaluation}/"):
+            assert not re.findall(r"<dd>\s[^<]*|<dd>[^<]*\s</dd>", text(client.get(page))), page
 
     def test_other_records_are_no_decisions(self, ours: World) -> None:
         request = asking.opened(ours)
