@@ -5,10 +5,10 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Max
 
-from countersign.policy import release, source
+from countersign.policy import release
 from countersign.policy.compile import Policy, compile_policy
 from countersign.policy.release import BadReleaseError
-from countersign.policy.source import PolicyErrors, Problem
+from countersign.policy.source import PolicyErrors
 from countersign.proof.events import Event
 from evidence import keys, ledger
 from evidence.keys import Purpose
@@ -60,12 +60,7 @@ def publish(tenant: Tenant, text: str, *, file: str, actor: Actor, now: datetime
 
 def check(tenant: Tenant, text: str, *, file: str) -> Policy:
     """The compiled policy, if it would hold in this tenant. Raises PolicyErrors."""
-    eligible = teams.eligible(tenant)
-    sizes = {team: len(humans) for team, humans in eligible.items()}
-    policy = compile_policy(text, file=file, registry=rows.registry(tenant), team_sizes=sizes)
-    if problems := _out_of_reach(policy, eligible, file=file):
-        raise PolicyErrors(problems)
-    return policy
+    return compile_policy(text, file=file, registry=rows.registry(tenant), people=teams.eligible(tenant))
 
 
 def load(tenant: Tenant, *, not_below: int = 0) -> release.Release | None:
@@ -123,16 +118,3 @@ def _is_published(tenant: Tenant, revision: int) -> bool:
     """Whether the ledger, which cannot be turned back by an UPDATE, knows this release."""
     with connection.cursor() as cursor:
         return ledger.thread_head(cursor, tenant.slug, _thread(revision)) is not None
-
-
-def _out_of_reach(policy: Policy, eligible: teams.Eligible, *, file: str) -> list[Problem]:
-    """Quorums that people in two of the teams seemed to reach because they were counted twice."""
-    root, _ = source.read(policy.source, file=file)
-    places = {rule["id"]: n for n, rule in enumerate(root.plain()["rules"])}
-    problems = []
-    for rule in policy.rules:
-        wanted = rule.requirement
-        if wanted and (could := teams.could_answer(eligible, wanted.teams)) < wanted.quorum:
-            place = root.place(("rules", places[rule.id], "approval", "quorum"))
-            problems.append(Problem(file, *place, f"{wanted.quorum} must agree but only {could} people could"))
-    return problems

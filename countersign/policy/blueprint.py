@@ -1,4 +1,4 @@
-"""Blueprint text in, the registry it describes and the size of its teams out; people and channels are not judged."""
+"""Blueprint text in, the registry it describes and its people by team out; people and channels are not judged."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from countersign.policy import globs, source
 from countersign.policy.faults import Form, InvalidError, Path
 from countersign.policy.source import PolicyErrors, Problem
-from countersign.policy.tools import check_argument_rules, check_schema, check_teams, parse_approval, parse_caps
+from countersign.policy.tools import People, check_argument_rules, check_schema, check_teams, parse_approval, parse_caps
 from countersign.policy.values import Agent, Caps, Entity, Registry, Requirement, Tier, Tool
 
 AGENT_KEYS = ("id", "owner", "team", "intents", "tool_groups", "active")
@@ -16,19 +16,19 @@ TOOL_KEYS = (
 )  # fmt: skip
 
 
-def read_registry(text: str, *, file: str) -> tuple[Registry, Mapping[str, int]]:
-    """The registry and the number of people by team. Raises PolicyErrors with every problem."""
+def read_registry(text: str, *, file: str) -> tuple[Registry, People]:
+    """The registry and the people by team. Raises PolicyErrors with every problem."""
     root, problems = source.read(text, file=file)
     form = Form()
     block = root.plain()
-    teams = team_sizes(block)
+    people = people_by_team(block)
     agents = [read_agent(form, item, ("agents", n)) for n, item in enumerate(_list(form, block, "agents"))]
     tools = [read_tool(form, item, ("tools", n)) for n, item in enumerate(_list(form, block, "tools"))]
     entities = [_entity(form, item, ("entities", n)) for n, item in enumerate(_list(form, block, "entities"))]
     for n, tool in enumerate(tools):
         if tool.approval is not None and "teams" in block:
             try:
-                check_teams(tool.approval, teams)
+                check_teams(tool.approval, people)
             except InvalidError as error:
                 form.adopt(error, under=("tools", n, "approval"))
     problems += [
@@ -44,16 +44,18 @@ def read_registry(text: str, *, file: str) -> tuple[Registry, Mapping[str, int]]
         tools={tool.id: tool for tool in tools},
         entities={(entity.type, entity.id): entity for entity in entities},
     )
-    return registry, teams
+    return registry, people
 
 
-def team_sizes(block: Mapping[str, Any]) -> Mapping[str, int]:
-    """How many people each team of a blueprint has."""
-    sizes = {team["name"]: 0 for team in block.get("teams") or () if isinstance(team, Mapping) and "name" in team}
-    for person in block.get("people") or ():
-        for team in (person.get("teams") or ()) if isinstance(person, Mapping) else ():
-            sizes[team] = sizes.get(team, 0) + 1
-    return sizes
+def people_by_team(block: Mapping[str, Any]) -> People:
+    """Usernames of the active people of each team of a blueprint. Who is an alias of whom, only the registry knows."""
+    teams = [team["name"] for team in block.get("teams") or () if isinstance(team, Mapping) and "name" in team]
+    found: dict[str, set[Any]] = {name: set() for name in teams}
+    for n, person in enumerate(block.get("people") or ()):
+        if isinstance(person, Mapping) and person.get("active") is not False:
+            for team in person.get("teams") or ():
+                found.setdefault(team, set()).add(str(person.get("username", n)))
+    return found
 
 
 def read_agent(form: Form, value: object, path: Path) -> Agent:

@@ -8,6 +8,7 @@ import typer
 from countersign.policy import blueprint, testing
 from countersign.policy.compile import Policy, compile_policy
 from countersign.policy.source import PolicyErrors
+from countersign.policy.tools import People
 from countersign.policy.values import Registry
 
 app = typer.Typer(help="Check and test policy files.", no_args_is_help=True)
@@ -26,8 +27,8 @@ NO_REGISTRY = (
 @app.command()
 def check(files: Files, registry: Blueprint = None) -> None:
     """Compile policy files and print every problem with its place."""
-    known, sizes = _registry(registry)
-    checked = [_compiled(path, known, sizes) for path in files]
+    known, people = _registry(registry)
+    checked = [_compiled(path, known, people) for path in files]
     for path, policy in zip(files, checked, strict=True):
         if policy is not None:
             typer.echo(f"{path}: fine, {_count(len(policy.rules), 'rule')}, {policy.digest}")
@@ -38,23 +39,22 @@ def check(files: Files, registry: Blueprint = None) -> None:
 @app.command("test")
 def run_tests(files: Files, registry: Blueprint = None) -> None:
     """Run the tests that policy files carry."""
-    known, sizes = _registry(registry)
+    known, people = _registry(registry)
     if known is None:
         typer.echo(NO_REGISTRY)
-    passed = [_tested(path, known, sizes) for path in files]
+    passed = [_tested(path, known, people) for path in files]
     if not all(passed):
         raise typer.Exit(1)
 
 
-def _registry(path: Path | None) -> tuple[Registry | None, dict[str, int] | None]:
+def _registry(path: Path | None) -> tuple[Registry | None, People | None]:
     if path is None:
         return None, None
     try:
-        known, sizes = blueprint.read_registry(_text(path), file=str(path))
+        return blueprint.read_registry(_text(path), file=str(path))
     except PolicyErrors as errors:
         typer.echo(str(errors), err=True)
         raise typer.Exit(1) from None
-    return known, dict(sizes)
 
 
 def _text(path: Path) -> str:
@@ -65,9 +65,9 @@ def _text(path: Path) -> str:
         raise typer.Exit(1) from None
 
 
-def _compiled(path: Path, registry: Registry | None, sizes: dict[str, int] | None) -> Policy | None:
+def _compiled(path: Path, registry: Registry | None, people: People | None) -> Policy | None:
     try:
-        policy = compile_policy(_text(path), file=str(path), registry=registry, team_sizes=sizes)
+        policy = compile_policy(_text(path), file=str(path), registry=registry, people=people)
     except PolicyErrors as errors:
         typer.echo(str(errors), err=True)
         return None
@@ -76,8 +76,8 @@ def _compiled(path: Path, registry: Registry | None, sizes: dict[str, int] | Non
     return policy
 
 
-def _tested(path: Path, registry: Registry | None, sizes: dict[str, int] | None) -> bool:
-    policy = _compiled(path, registry, sizes)
+def _tested(path: Path, registry: Registry | None, people: People | None) -> bool:
+    policy = _compiled(path, registry, people)
     if policy is None:
         return False
     results = testing.run(policy, registry or testing.assumed_registry(policy))

@@ -11,7 +11,7 @@ from countersign.policy.faults import Form, InvalidError, Path, did_you_mean
 from countersign.policy.orderings import orderings
 from countersign.policy.rules import Rule, read_rule
 from countersign.policy.source import Node, PolicyErrors, Problem
-from countersign.policy.tools import check_teams
+from countersign.policy.tools import People, check_teams
 from countersign.policy.values import Mode, Outcome, Registry, Tool
 
 POLICY_KEYS = ("version", "name", "mode", "risk", "rules", "tests")
@@ -53,14 +53,14 @@ def compile_policy(
     *,
     file: str = "policy.yaml",
     registry: Registry | None = None,
-    team_sizes: Mapping[str, int] | None = None,
+    people: People | None = None,
     revision: int = 0,
 ) -> Policy:
     """Compile `text`. Raises PolicyErrors with every problem that can be found.
 
     With a `registry`, rules that can never act are told as `warnings`, and an escalate rule that names no approval
-    where no matching tool has one is an error. With `team_sizes` (eligible people by team), unknown teams and quorums
-    that cannot be reached are errors.
+    where no matching tool has one is an error. With `people` (who is eligible, by team; whoever is in two teams is
+    one person), unknown teams and quorums that cannot be reached are errors.
     """
     root, problems = source.read(text, file=file)
     form = Form()
@@ -72,7 +72,7 @@ def compile_policy(
     identifiers = frozenset(rule.id for _, rule in rules)
     tests = read_cases(form, block["tests"], ("tests",), rules=identifiers) if "tests" in block else ()
     warnings = Form()
-    _check_against(form, warnings, rules, registry=registry, team_sizes=team_sizes)
+    _check_against(form, warnings, rules, registry=registry, people=people)
     problems += _located(form, root)
     if problems:
         raise PolicyErrors(problems)
@@ -143,12 +143,12 @@ def _check_against(
     rules: Sequence[tuple[Path, Rule]],
     *,
     registry: Registry | None,
-    team_sizes: Mapping[str, int] | None,
+    people: People | None,
 ) -> None:
     for path, rule in rules:
-        if team_sizes is not None and rule.requirement is not None:
+        if people is not None and rule.requirement is not None:
             try:
-                check_teams(rule.requirement, team_sizes)
+                check_teams(rule.requirement, people)
             except InvalidError as error:
                 form.adopt(error, under=(*path, "approval"))
         if registry is not None:

@@ -1,12 +1,12 @@
 """What people register about a tool in (approval, caps, argument schema and rules), checked values out."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 import jsonschema_rs
 
@@ -19,6 +19,9 @@ MAX_USES = 1000
 MAX_WAIT = timedelta(days=30)
 MAX_TOKENS = 10**12
 APPROVAL_KEYS = ("teams", "quorum", "step_up", "expires_in", "approved_for", "uses")
+
+People: TypeAlias = Mapping[str, Collection[Hashable]]
+"""Who is eligible, by team."""
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PATTERNS = jsonschema_rs.RegexOptions(size_limit=1 << 20, dfa_size_limit=1 << 20)  # linear in the input, K147
@@ -217,13 +220,13 @@ def _endpoints(form: Form, value: object, path: Path) -> endpoints.Endpoints | N
     return endpoints.Endpoints(allow=allow, deny=deny) if len(form.faults) == before else None
 
 
-def check_teams(requirement: Requirement, team_sizes: Mapping[str, int]) -> None:
+def check_teams(requirement: Requirement, people: People) -> None:
     """Refuse unknown teams and a quorum that the eligible people of all its teams cannot reach. InvalidError."""
     form = Form()
     for n, team in enumerate(requirement.teams):
-        if team not in team_sizes:
-            form.refuse(("teams", n), f"no team {team!r} exists{did_you_mean(team, team_sizes)}")
-    eligible = sum(team_sizes.get(team, 0) for team in requirement.teams)
-    if not form.faults and eligible < requirement.quorum:
-        form.refuse(("quorum",), f"{requirement.quorum} must agree but only {eligible} could")
+        if team not in people:
+            form.refuse(("teams", n), f"no team {team!r} exists{did_you_mean(team, people)}")
+    eligible = frozenset[Hashable]().union(*(people.get(team, ()) for team in requirement.teams))
+    if not form.faults and len(eligible) < requirement.quorum:
+        form.refuse(("quorum",), f"{requirement.quorum} must agree but only {len(eligible)} could")
     form.settle()

@@ -106,8 +106,8 @@ class ToolForm(TenantForm):
                 self.add_error(name, [str(fault) for fault in error.faults])
 
     def _teams_exist(self, approval: dict[str, Any]) -> None:
-        sizes = dict.fromkeys(self.tenant.teams.values_list("name", flat=True), tools.MAX_QUORUM)
-        tools.check_teams(tools.parse_approval(approval, tier=None, source="tool"), sizes)
+        enough = dict.fromkeys(self.tenant.teams.values_list("name", flat=True), range(tools.MAX_QUORUM))
+        tools.check_teams(tools.parse_approval(approval, tier=None, source="tool"), enough)
 
 
 class EntityForm(TenantForm):

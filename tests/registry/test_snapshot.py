@@ -248,7 +248,7 @@ class TestPublish:
             ],
         )
         text = POLICY.replace("teams: [finance], quorum: 2", "teams: [finance, audit], quorum: 4")
-        with pytest.raises(releases.PolicyErrors, match="only 3 people could") as errors:
+        with pytest.raises(releases.PolicyErrors, match="must agree but only 3 could") as errors:
             ours.with_policy(text)
         assert "quorum: 4" in text.splitlines()[errors.value.problems[0].line - 1]
 

@@ -78,6 +78,24 @@ class TestCheck:
         assert f"{world.blueprint}:6:" in output
         assert "3 must agree but only 2 could" in output
 
+    @pytest.mark.parametrize(
+        "people",
+        [
+            "{username: frank, teams: [finance, support]}",
+            "{username: frank, teams: [finance]}, {username: eve, teams: [finance], active: false}",
+        ],
+    )
+    def test_abuse_050_counts_active_people_once_whatever_their_teams(self, world: World, people: str) -> None:
+        text = BLUEPRINT.replace("{username: frank, teams: [finance]}", people)
+        world.blueprint.write_text(text.replace("{name: finance}", "{name: finance}, {name: support}"))
+        approval = "effect: escalate, approval: {teams: [finance, support], quorum: 3}"
+        world.policy.write_text(POLICY.replace("effect: escalate", approval))
+
+        code, output = world.run("check", str(world.policy), "--registry", str(world.blueprint))
+
+        assert code == 1
+        assert "3 must agree but only 2 could" in output
+
 
 class TestTest:
     def test_tells_the_difference_in_words(self, world: World) -> None:

@@ -108,13 +108,13 @@ class TestRefusals:
     def test_abuse_050_fewer_eligible_people_than_the_quorum(self) -> None:
         text = rules("{id: a, effect: escalate, approval: {teams: [finance, support], quorum: 4}}")
 
-        assert "4 must agree but only 3 could" in problems(text, team_sizes={"finance": 2, "support": 1})[0]
-        assert problems(text, team_sizes={"finance": 2, "support": 2}) == []
+        assert "4 must agree but only 3 could" in problems(text, people={"finance": "ab", "support": "c"})[0]
+        assert problems(text, people={"finance": "ab", "support": "cd"}) == []
 
     def test_an_unknown_team(self) -> None:
         text = rules("{id: a, effect: escalate, approval: {teams: [finanse]}}")
 
-        assert "no team 'finanse' exists; did you mean 'finance'?" in problems(text, team_sizes={"finance": 2})[0]
+        assert "no team 'finanse' exists; did you mean 'finance'?" in problems(text, people={"finance": "ab"})[0]
 
     def test_an_escalation_that_nobody_could_answer(self) -> None:
         text = rules("{id: a, match: {tools: ['payments.*']}, effect: escalate}")

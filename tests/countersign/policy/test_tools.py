@@ -53,7 +53,10 @@ class TestApproval:
         )
 
     def test_abuse_050_more_than_there_are(self) -> None:
-        refused(check_teams, Requirement("tool", ("f", "g"), quorum=3), {"f": 1, "g": 1})
+        refused(check_teams, Requirement("tool", ("f", "g"), quorum=3), {"f": ["erin"], "g": ["frank"]})
+
+    def test_abuse_050_one_person_in_two_teams_counts_once(self) -> None:
+        refused(check_teams, Requirement("tool", ("f", "g"), quorum=3), {"f": ["erin", "frank"], "g": ["erin"]})
 
 
 class TestCaps:
