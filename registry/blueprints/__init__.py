@@ -71,10 +71,16 @@ def apply(blueprint: Blueprint, *, actor: Actor, now: datetime) -> Applied:
         if form.faults:
             raise blueprint.problems(form.faults)
         changed = tuple(plan.changes(blueprint, there))
+        problems: list[Problem] = []
         if changed:
             _write(blueprint, tenant, there, changed, actor=actor, now=now)
-            _check_quorums(blueprint, tenant)
-        release = _publish(blueprint, tenant, actor=actor, now=now)
+            problems.extend(_quorums(blueprint, tenant))
+        try:
+            release = _publish(blueprint, tenant, actor=actor, now=now)
+        except PolicyErrors as error:
+            raise PolicyErrors([*problems, *error.problems]) from None
+        if problems:
+            raise PolicyErrors(problems)
     return Applied(tenant.slug, is_new, changed, release, tuple(_warnings(blueprint)))
 
 
@@ -142,7 +148,7 @@ def _check_addresses(form: Form, blueprint: Blueprint, there: plan.Present) -> N
             form.refuse((*item.path, "email"), f"{item.key!r} has another e-mail address; it cannot be changed here")
 
 
-def _check_quorums(blueprint: Blueprint, tenant: Tenant) -> None:
+def _quorums(blueprint: Blueprint, tenant: Tenant) -> tuple[Problem, ...]:
     """Every active tool's quorum, as all now stands: taking a person away can break one that the text never names."""
     form = Form()
     named = {item.key: item.path for item in blueprint.of("tool")}
@@ -153,8 +159,7 @@ def _check_quorums(blueprint: Blueprint, tenant: Tenant) -> None:
         if row.approval and could < quorum:
             path = (*named[row.tool_id], "approval", "quorum") if row.tool_id in named else ()
             form.refuse(path, f"tool {row.tool_id!r} needs {quorum} to agree but only {could} could")
-    if form.faults:
-        raise blueprint.problems(form.faults)
+    return blueprint.problems(form.faults).problems
 
 
 def _publish(blueprint: Blueprint, tenant: Tenant, *, actor: Actor, now: datetime) -> Release | None:
@@ -164,7 +169,8 @@ def _publish(blueprint: Blueprint, tenant: Tenant, *, actor: Actor, now: datetim
     digest = digest_of(blueprint.policy.text)
     if Release.objects.filter(tenant=tenant, revision=tenant.policy_revision, digest=digest).exists():
         return None
-    return releases.publish(tenant, blueprint.policy.text, file=blueprint.policy.file, actor=actor, now=now)
+    file = str(Path(blueprint.root.file).parent / blueprint.policy.file)  # as its reader could open it
+    return releases.publish(tenant, blueprint.policy.text, file=file, actor=actor, now=now)
 
 
 def _warnings(blueprint: Blueprint) -> Iterator[str]:

@@ -196,6 +196,22 @@ class TestApply:
         assert state(ours) == before
         assert not ours.tenant.teams.filter(name="new").exists()
 
+    def test_names_the_policy_with_the_folder_of_the_blueprint(self, ours: World) -> None:
+        text = yaml.safe_dump({"tenant": ours.slug, "policy": "p.yaml"})
+        blueprint = blueprints.parse(text, file="mydir/b.yaml", read=lambda _: "version: 1\nrules: [{id: a}]\n")
+        with pytest.raises(PolicyErrors, match=r"^mydir/p\.yaml:2"):
+            blueprints.apply(blueprint, actor=SETUP, now=clock.now())
+
+    def test_abuse_050_reports_quorums_and_the_mistakes_of_the_policy_at_once(self, ours: World) -> None:
+        before = state(ours)
+        needy = tool(ours, approval={"teams": ["finance"], "quorum": 4})
+        text = yaml.safe_dump({"tenant": ours.slug, "tools": [needy], "policy": "p.yaml"})
+        blueprint = blueprints.parse(text, file="b.yaml", read=lambda _: "version: 1\nrules: [{id: a}]\n")
+        with pytest.raises(PolicyErrors) as errors:
+            blueprints.apply(blueprint, actor=SETUP, now=clock.now())
+        assert [problem.file for problem in errors.value.problems] == ["b.yaml", "p.yaml"]
+        assert state(ours) == before
+
     def test_twice_is_once(self, database: None) -> None:
         suffix = world().suffix
         text = (
@@ -273,10 +289,36 @@ class TestRehearse:
         assert state(ours) == before
         assert list(report.lines(applied)) == [
             "+ team ops",
-            '    name: "ops"',
             "~ tool crm.lookup",
             "    risk_tier: 1 → 2",
         ]
+
+    def test_tells_of_new_rows_only_what_is_not_as_ever(self, ours: World) -> None:
+        agents = [{"id": "new-bot", "owner": ours.username("dana"), "team": "support", "active": False}]
+        new = tool(ours, id="crm.note", arguments_schema={"type": "object"}, approval={"teams": ["finance"]})
+        text = yaml.safe_dump({"tenant": ours.slug, "agents": agents, "tools": [new]})
+        applied = blueprints.rehearse(parse(text), actor=SETUP, now=clock.now())
+        assert list(report.lines(applied)) == [
+            "+ agent new-bot",
+            "    active: false",
+            f'    owner: "{ours.username("dana")}"',
+            '    team: "support"',
+            "+ tool crm.note",
+            '    approval.teams: ["finance"]',
+            '    arguments_schema: {"type": "object"}',
+            '    group: "crm"',
+            '    methods: ["get"]',
+            f'    owner: "{ours.username("dana")}"',
+            "    risk_tier: 1",
+        ]
+
+    def test_tells_what_becomes_empty_or_usual(self, ours: World) -> None:
+        Tool.objects.filter(tenant=ours.tenant, tool_id="crm.lookup").update(active=False, data_classes=["pii"])
+        text = yaml.safe_dump({"tenant": ours.slug, "tools": [tool(ours, active=True)]})
+        applied = blueprints.rehearse(parse(text), actor=SETUP, now=clock.now())
+        told = list(report.lines(applied))
+        assert "    active: false → true" in told
+        assert '    data_classes: ["pii"] → []' in told
 
     def test_makes_no_tenant(self, database: None) -> None:
         applied = blueprints.rehearse(parse("tenant: never-made\n"), actor=SETUP, now=clock.now())
