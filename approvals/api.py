@@ -79,12 +79,13 @@ class MomentShown(serializers.Serializer[Any]):
 
 
 class AfterShown(serializers.Serializer[Any]):
-    """What became of the approval; `until` is there while it may still be used."""
+    """What became of the approval; `until` is there while it may still be used, `used_at` once it was."""
 
     name = serializers.CharField()
     words = serializers.CharField()
     at = serializers.DateTimeField(allow_null=True)
     until = serializers.DateTimeField(allow_null=True)
+    used_at = serializers.DateTimeField(allow_null=True)
 
 
 class RequestRow(serializers.ModelSerializer[AccessRequest]):

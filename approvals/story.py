@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from approvals.models import AccessRequest, Approval
@@ -34,15 +35,23 @@ _WORDS = {
     Event.EXECUTION_RECONCILED: "Execution settled by a person: {status}",
 }
 
-# After an approval: a short name that is also the badge's, and what it means.
+# What a machine can repeat as often as it likes. Read apart, so that it crowds out nothing people did.
+_NOISY = frozenset({Event.DECISION_MADE, Event.VOTE_REFUSED, Event.STEPUP_FAILED, Event.APPROVAL_REFUSED})
+_STEADY = frozenset(_WORDS) - _NOISY
+_ASKED = _WORDS[Event.DECISION_MADE].format(outcome="escalate")
+_LEFT_OUT = "Earlier repetitions are left out here; the evidence has them all"
+
+# After an approval: a name for programs, a few words for the badge, and what it means.
 _AFTER = {
-    "reserved": ("used", "The approval was used. The call has not started yet."),
-    "executing": ("running", "The call is running."),
-    "committed": ("ran", "The call ran, and its effect is committed."),
-    "failed": ("failed", "The call ran and failed."),
-    "indeterminate": ("unknown", "The call may have run: nobody reported its end. It is not repeated by itself."),
-    "lapsed": ("lapsed", "The approval was used, but the call was never started."),
-}
+    "reserved": ("used", "", "The approval was used. The call has not started yet."),
+    "executing": ("running", "running", "The call is running."),
+    "committed": ("ran", "committed", "The call ran, and its effect is committed."),
+    "failed": ("failed", "failed", "The call ran and failed."),
+    "indeterminate": (
+        "unknown", "end unknown", "The call may have run: nobody reported its end. It is not repeated by itself.",
+    ),
+    "lapsed": ("lapsed", "never started", "The approval was used, but the call was never started."),
+}  # fmt: skip
 _EXECUTION = frozenset(
     {Event.APPROVAL_USED, Event.EXECUTION_REPORTED, Event.EXECUTION_INDETERMINATE, Event.EXECUTION_RECONCILED}
 )
@@ -58,12 +67,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What became of an approval. `until` is there while it may still be used."""
+    """What became of an approval. `until` is there while it may still be used, `used_at` once it was."""
 
     name: str
+    brief: str
     words: str
     at: datetime | None = None
     until: datetime | None = None
+    used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +87,51 @@ class Story:
 
 def story(request: AccessRequest, *, now: datetime) -> Story:
     """What the records of the request's thread tell as of now."""
-    newest_first = ledger.history(request.tenant.slug, request.pk, limit=_LIMIT)
-    return Story(list(_moments(reversed(newest_first))), _after(request, newest_first, now=now))
+    steady, noisy = _read(request, _STEADY), _read(request, _NOISY)
+    in_order = sorted((*steady, *noisy), key=lambda said: int(said["thread"]["n"]))
+    cut = len(noisy) == _LIMIT
+    timeline = [*_folded(_moments(in_order, asked_before=cut))]
+    if cut:
+        timeline.insert(0, Moment(_at(in_order[0]), _LEFT_OUT))
+    return Story(timeline, _after(request, steady, now=now))
 
 
-def _moments(statements: Iterable[Mapping[str, Any]]) -> Iterator[Moment]:
-    for statement in statements:
-        said = statement["predicate"]
-        words = _WORDS.get(Event(said["event"]))
-        if words:
-            yield Moment(_at(said), words.format(**_values(said)))
+def _read(request: AccessRequest, events: frozenset[Event]) -> list[Mapping[str, Any]]:
+    """What the newest records say, newest first."""
+    found = ledger.history(request.tenant.slug, request.pk, limit=_LIMIT, events=events)
+    return [statement["predicate"] for statement in found]
 
 
-def _after(request: AccessRequest, newest_first: Iterable[Mapping[str, Any]], *, now: datetime) -> After | None:
+def _moments(in_order: Iterable[Mapping[str, Any]], *, asked_before: bool) -> Iterator[Moment]:
+    """One for each record. The first question is a decision, each one after it the same asked again."""
+    for said in in_order:
+        event = Event(said["event"])
+        text = _WORDS[event].format(**_values(said))
+        yield Moment(_at(said), "Asked again" if text == _ASKED and asked_before else text)
+        asked_before = asked_before or text == _ASKED
+
+
+def _folded(moments: Iterable[Moment]) -> Iterator[Moment]:
+    """Neighbours of the same text as one line, or an agent that asks every few seconds would drown the votes."""
+    for text, run in groupby(moments, key=lambda moment: moment.text):
+        first, *more = run
+        yield Moment(first.at, f"{text} ×{len(more) + 1}, last {more[-1].at:%H:%M:%S}" if more else text)
+
+
+def _after(request: AccessRequest, newest_first: Sequence[Mapping[str, Any]], *, now: datetime) -> After | None:
     approval = Approval.objects.filter(request=request).first()
     if approval is None:
         return None
-    last = next((one["predicate"] for one in newest_first if Event(one["predicate"]["event"]) in _EXECUTION), None)
+    last = next((said for said in newest_first if Event(said["event"]) in _EXECUTION), None)
     if last is not None:
-        name, words = _AFTER.get(_status(last), _AFTER["reserved"])
-        return After(name, words, at=_at(last))
+        used = next((_at(said) for said in newest_first if said["event"] == Event.APPROVAL_USED), None)
+        return After(*_AFTER.get(_status(last), _AFTER["reserved"]), at=_at(last), used_at=used)
     if approval.revoked_at is not None:
-        return After("revoked", "The approval was taken back before it was used.", at=approval.revoked_at)
+        words = "The approval was taken back before it was used."
+        return After("revoked", "taken back", words, at=approval.revoked_at)
     if now >= approval.expires_at:
-        return After("lapsed", "The approval was not used in time. Nothing ran.", at=approval.expires_at)
-    return After("unused", "Approved, and not used yet.", until=approval.expires_at)
+        return After("lapsed", "not used", "The approval was not used in time. Nothing ran.", at=approval.expires_at)
+    return After("unused", "not used yet", "Approved, and not used yet.", until=approval.expires_at)
 
 
 def _status(said: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """One event in, one record of it in the caller's transaction out; and records read back, one or a page of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -132,9 +132,14 @@ def recent(log: str, *, event: Event, before_seq: int | None, limit: int) -> lis
     return [_sealed(row) for row in rows.select_related("record")[:limit]]
 
 
-def history(log: str, thread: str, *, limit: int) -> Sequence[Mapping[str, Any]]:
-    """The statements of one thread, sealed or not, newest first."""
-    bodies = Record.objects.filter(log=log, thread=thread).order_by("-n").values_list("body", flat=True)[:limit]
+def history(
+    log: str, thread: str, *, limit: int, events: Collection[Event] | None = None
+) -> Sequence[Mapping[str, Any]]:
+    """The statements of one thread, sealed or not, newest first; those of some events alone if they are named."""
+    records = Record.objects.filter(log=log, thread=thread)
+    if events is not None:
+        records = records.filter(event__in=[event.value for event in events])
+    bodies = records.order_by("-n").values_list("body", flat=True)[:limit]
     return [canonical.loads_object(bytes(body)) for body in bodies]
 
 

@@ -127,7 +127,7 @@ def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> 
     return {
         **live,
         "standing": standing,
-        "version": sha256(f"{standing}{len(told.timeline)}".encode()).hexdigest()[:16],
+        "version": sha256(f"{standing}{told.timeline}".encode()).hexdigest()[:16],
         "card": card.card(shown.lines_of(asked)),
         "mine": next((one for one in cast if one.human_id == membership.user.human_id), None),
         **_may(asked, membership),

@@ -70,3 +70,9 @@ class TestHistory:
             append(log, "registry:tool:a", detail={"i": i})
         found = ledger.history(log, "registry:tool:a", limit=2)
         assert [item["predicate"]["detail"]["i"] for item in found] == [2, 1]
+
+    def test_tells_of_the_events_that_are_named_and_no_others(self) -> None:
+        log = a_log()
+        append(log, "registry:tool:a")
+        assert len(ledger.history(log, "registry:tool:a", limit=2, events={Event.REGISTRY_CHANGED})) == 1
+        assert ledger.history(log, "registry:tool:a", limit=2, events={Event.VOTE_CAST}) == []
