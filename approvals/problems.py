@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -38,7 +38,11 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
         "no-authenticator",
         "You have no authenticator yet. Set one up under your name, then come back.",
     ),
-    totp.NotYetUsable: (401, "authenticator-too-new", "Your authenticator is too new to count. It does from {at} UTC."),
+    totp.NotYetUsable: (
+        401,
+        "authenticator-too-new",
+        "Your authenticator is new, and a new one waits. It counts from {at} UTC.",
+    ),
     totp.Locked: (429, "locked", "Too many wrong codes. Use a new one after {at} UTC."),
     totp.CodeUsed: (401, "code-used", "That code was used already. Wait for the next one, at most 30 seconds."),
     totp.NotPassed: (401, "wrong-code", "That code is wrong. Use the one your authenticator shows right now."),
@@ -69,7 +73,7 @@ def _until(error: Exception) -> datetime | None:
     """When it is worth trying again, for those refusals that know."""
     match error:
         case totp.Locked(until=at) | totp.NotYetUsable(since=at):
-            return at + timedelta(seconds=1)  # rounded up: told in whole seconds, it must not be too early
+            return totp.whole_second(at)
         case _:
             return None
 

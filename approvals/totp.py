@@ -113,6 +113,18 @@ def live_since(user: User) -> datetime | None:
     return device.confirmed_at if device else None
 
 
+def counts_from(user: User, *, now: datetime) -> datetime | None:
+    """From when the present authenticator counts, in whole seconds if that is to come; None without one."""
+    live = TotpDevice.objects.filter(user=user, confirmed_at__isnull=False, disabled_at__isnull=True)
+    at = live.values_list("usable_from", flat=True).first()
+    return whole_second(at) if at and at > now else at
+
+
+def whole_second(at: datetime) -> datetime:
+    """Rounded up: what is told in whole seconds must not be too early."""
+    return at + timedelta(microseconds=-at.microsecond % 1_000_000)
+
+
 def barred(user: User) -> bool:
     """Whether the last authenticator was disabled by wrong codes: whoever guessed must not enrol the next one."""
     last = TotpDevice.objects.filter(user=user, confirmed_at__isnull=False).order_by("-confirmed_at", "-pk").first()

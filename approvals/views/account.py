@@ -22,7 +22,9 @@ _DIGITS = 18  # of a row's number
 def page(request: HttpRequest, membership: Membership) -> HttpResponse:
     mine = TotpDevice.objects.filter(user=membership.user, confirmed_at__isnull=False, disabled_at__isnull=True)
     others = membership.user.memberships.filter(active=True).exclude(pk=membership.pk).select_related("tenant")
-    return render(request, "account.html", {"device": mine.first(), "now": clock.now(), "others": others})
+    now = clock.now()
+    context = {"device": mine.first(), "counts_from": totp.counts_from(membership.user, now=now), "now": now}
+    return render(request, "account.html", {**context, "others": others})
 
 
 @never_cache

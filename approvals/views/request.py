@@ -130,19 +130,19 @@ def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> 
         "version": sha256(f"{standing}{told.timeline}".encode()).hexdigest()[:16],
         "card": card.card(shown.lines_of(asked)),
         "mine": next((one for one in cast if one.human_id == membership.user.human_id), None),
-        **_may(asked, membership),
+        **_may(asked, membership, now=now),
     }
 
 
-def _may(asked: AccessRequest, membership: Membership) -> dict[str, Any]:
+def _may(asked: AccessRequest, membership: Membership, *, now: datetime) -> dict[str, Any]:
     if not shown.is_whole(asked):
         return {"eligible": False, "why_not": "What is shown is not what was recorded. Tell an administrator."}
     try:
         needed = votes.needed_step_up(asked, membership)
     except votes.NotEligible as error:
         return {"eligible": False, "why_not": problems.refusal(error).words}
-    has_device = totp.live_since(membership.user) is not None
-    return {"eligible": True, "needs_code": needed != StepUp.NONE, "has_device": has_device}
+    counts_from = totp.counts_from(membership.user, now=now)
+    return {"eligible": True, "needs_code": needed != StepUp.NONE, "counts_from": counts_from}
 
 
 def _note_first_seen(request: HttpRequest, request_id: str) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pyotp
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib import admin
 from django.core import serializers
 from django.core.management import CommandError, call_command
@@ -142,6 +143,22 @@ class TestCommand:
         secret = out.getvalue().split()[-1]
         later = clock.now() + timedelta(minutes=10)
         assert totp.verify(ours.erin.user, code(secret, later), now=later)
+
+    def test_says_on_stderr_from_when_it_counts(self, ours: World) -> None:
+        out, err = io.StringIO(), io.StringIO()
+        call_command("enrol_totp", ours.username("erin"), tenant=ours.slug, stdout=out, stderr=err)
+        at = totp.counts_from(ours.erin.user, now=clock.now())
+        assert at
+        assert f"counts from {at:%H:%M:%S} UTC" in err.getvalue()
+        assert len(out.getvalue().splitlines()) == 1
+
+    def test_is_silent_where_a_new_one_counts_at_once(self, ours: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            settings, "COUNTERSIGN", settings.COUNTERSIGN.model_copy(update={"enrolment_cooldown": timedelta(0)})
+        )
+        err = io.StringIO()
+        call_command("enrol_totp", ours.username("erin"), tenant=ours.slug, stdout=io.StringIO(), stderr=err)
+        assert err.getvalue() == ""
 
     def test_is_an_event(self, ours: World) -> None:
         call_command("enrol_totp", ours.username("erin"), tenant=ours.slug, stdout=io.StringIO())

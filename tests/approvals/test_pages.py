@@ -9,7 +9,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from approvals import shown
+from approvals import shown, totp
 from approvals.models import AccessRequest, Status, Vote
 from countersign.policy.values import Principal
 from evidence import clock
@@ -226,6 +226,20 @@ class TestCodes:
         assert vote(client, request, "deny", code=fresh_code(ours.erin, secret)).status_code == 302
         request.refresh_from_db()
         assert request.status == Status.DENIED
+
+    def test_abuse_071_one_enrolled_just_now_is_told_from_when_it_counts(self, alone: World) -> None:
+        seed = enrolled(alone.erin, ago=timedelta(0))
+        request = with_code(alone)
+        client = signed_in(alone.erin)
+        at = totp.counts_from(alone.erin.user, now=clock.now())
+        assert f"{at:%H:%M:%S} UTC</time>" in text(client.get(f"/requests/{request.pk}/"))
+        with unchanged(request):
+            response = vote(client, request, code=asking.code(seed, clock.now()))
+        assert response.status_code == 401
+        assert f"It counts from {at:%H:%M:%S} UTC." in text(response)
+
+    def test_one_that_counts_needs_no_such_word(self, ours: World, secret: str) -> None:
+        assert "a new one waits" not in text(signed_in(ours.erin).get(f"/requests/{with_code(ours).pk}/"))
 
     def test_who_has_no_authenticator_is_led_to_one(self, ours: World) -> None:
         page = text(signed_in(ours.carol).get(f"/requests/{with_code(ours).pk}/"))

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from approvals import enrolment
+from approvals import enrolment, totp
 from evidence import clock
 from evidence.ledger import Actor
 from registry.models import Membership
@@ -23,8 +23,12 @@ class Command(BaseCommand):
         membership = members.filter(tenant__slug=tenant, user__username=username).first()
         if membership is None:
             raise CommandError(f"no active member {username!r} in tenant {tenant!r}")
+        now = clock.now()
         try:
-            made = enrolment.issue(membership, actor=Actor(type="command", id="enrol_totp"), now=clock.now())
+            made = enrolment.issue(membership, actor=Actor(type="command", id="enrol_totp"), now=now)
         except enrolment.AlreadyEnrolled:
             raise CommandError(f"{username!r} has an authenticator already") from None
+        counts_from = totp.counts_from(membership.user, now=now)
+        if counts_from and counts_from > now:  # not on stdout, where the seed is the last word
+            self.stderr.write(f"A new authenticator waits: it counts from {counts_from:%H:%M:%S} UTC.", str)
         self.stdout.write(f"Seed of {username}, shown once: {made.secret}")
