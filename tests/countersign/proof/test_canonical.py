@@ -293,7 +293,7 @@ class TestPlain:
     def test_leaves_what_it_cannot_vouch_for_to_the_others(self, data):
         assert canonical.loads_plain(data) is None
 
-    @given(st.dictionaries(st.text("ab~ \x7f.\"", max_size=4), st.recursive(
+    @given(st.dictionaries(st.text('ab~ \x7f."', max_size=4), st.recursive(
         st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(max_size=4),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=8,
     )))  # fmt: skip
