@@ -18,6 +18,8 @@ from countersign.proof import canonical, digests
 
 PROFILE = "countersign-lines-v1"  # a change of what the lines say is another profile
 
+UNBOUND_SESSION = "Session (not part of what is approved)"
+
 Line = dict[str, Any]
 
 
@@ -25,7 +27,7 @@ class Kind(StrEnum):
     """What sort of line this is, for a page that lays them out."""
 
     FACT = "fact"  # ours: registry, policy, credential
-    CLAIM = "claim"  # said by the caller and bound by the approval
+    CLAIM = "claim"  # said by the caller; bound by the approval unless its label says otherwise
     ARGUMENT = "argument"
     UNINSPECTABLE = "uninspectable"  # follows the line it speaks of
     QUOTE = "quote"  # the agent's own words: bound by the display hash alone, believed by nobody
@@ -49,6 +51,7 @@ _SHOWN_ABOVE = frozenset(
     {"v", "tenant", "agent", "subject", "principal", "tool", "resource", "method", "action", "intent", "environment",
      "transaction", "arguments_digest"}
 )  # fmt: skip
+_FINGERPRINT = "descriptor_digest"
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*").fullmatch
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 _HEX = re.compile(r"[0-9a-fA-F]{80,}")  # longer than a SHA-256 with its name
@@ -100,23 +103,31 @@ def _principal(principal: Principal | None) -> str:
     return f"{said} (verified)" if principal.verified else f"{said} (unverified: the agent says so)"
 
 
-# --- what the caller says and the approval binds
+# --- what the caller says, and the approval binds but for the session
 
 
 def _claims(call: Call) -> Iterator[Line]:
-    for label, value in (("Intent", call.intent), ("Session", call.session), ("Transaction", call.transaction)):
+    for label, value in (("Intent", call.intent), ("Transaction", call.transaction), (UNBOUND_SESSION, call.session)):
         if value is not None:
             yield line(label, value, Kind.CLAIM)
     for label, properties in (
         ("environment", call.environment),
         ("agent properties", call.subject_properties),
         ("method properties", call.action_properties),
-        ("tool properties", call.resource_properties),
+        ("tool properties", _without_what_is_bound_apart(call)),
     ):
         if properties:
             yield from flattened(label, properties, Kind.CLAIM)
     for name in sorted(set(call.action) - _SHOWN_ABOVE):
         yield from flattened(name, call.action[name], Kind.FACT)
+
+
+def _without_what_is_bound_apart(call: Call) -> Mapping[str, Any]:
+    """The tool's properties but the fingerprint that the action names by itself, and which has its line there."""
+    properties = dict(call.resource_properties)
+    if call.action.get(_FINGERPRINT, properties) == properties.get(_FINGERPRINT):
+        del properties[_FINGERPRINT]
+    return properties
 
 
 # --- values

@@ -30,6 +30,13 @@ def lines(made: Call, justification: str = "") -> list[Line]:
     return show(made, asking.verdict(), risk_tier=3, policy_revision=41, justification=justification).lines
 
 
+def observed(said: object, *, bound: str) -> Call:
+    """A tool whose fingerprint the agent told among its properties, and the action names."""
+    made = call(resource_properties={"descriptor_digest": said, "region": "eu"})
+    action = {**made.action, "descriptor_digest": bound}
+    return replace(made, action=action, action_digest=digests.action_digest(action))
+
+
 def values(shown: list[Line], label: str) -> list[str]:
     return [line["value"] for line in shown if line["label"] == label]
 
@@ -89,6 +96,28 @@ class TestFacts:
         shown = lines(call(environment={"cwd": "/srv"}, resource_properties={"region": "eu"}))
         assert values(shown, "environment.cwd") == ['"/srv"']
         assert values(shown, "tool properties.region") == ['"eu"']
+
+    def test_says_that_the_session_is_not_among_what_is_approved(self) -> None:
+        made = call(session="s-81")
+        assert "s-81" not in canonical.dumps(made.action).decode()
+        labels = [line["label"] for line in lines(made) if line["value"] == "s-81"]
+        assert labels == ["Session (not part of what is approved)"]
+
+    def test_a_fingerprint_the_action_binds_by_itself_is_shown_once(self) -> None:
+        digest = "sha256:" + "ab" * 32
+        shown = lines(observed(digest, bound=digest))
+        assert [line["label"] for line in shown if digest in line["value"]] == ["descriptor_digest"]
+        assert values(shown, "tool properties.region") == ['"eu"']
+
+    @pytest.mark.parametrize("said", [None, 7, "sha256:cd"])
+    def test_abuse_031_another_fingerprint_than_the_bound_one_is_shown_too(self, said: object) -> None:
+        shown = lines(observed(said, bound="sha256:ab"))
+        assert values(shown, "tool properties.descriptor_digest") == [canonical.dumps(said).decode()]
+        assert values(shown, "descriptor_digest") == ['"sha256:ab"']
+
+    def test_abuse_031_one_that_is_not_bound_by_itself_is_shown(self) -> None:
+        shown = lines(call(resource_properties={"descriptor_digest": None}))
+        assert values(shown, "tool properties.descriptor_digest") == ["null"]
 
     def test_abuse_031_shows_what_else_the_action_binds(self) -> None:
         made = call()
