@@ -78,7 +78,7 @@ def _work() -> Callable[[], object]:
     caller, key = Caller(*found), signer(Purpose.PDP)
 
     def work() -> object:
-        calls = [decide.plain(decide.judge(caller, stage.BODY)) for _ in range(BATCH)]
+        calls = [decide.plain(decide.judge(caller, stage.REFUND)) for _ in range(BATCH)]
         claims = [one.claim for one in calls]
         used = {demand.place: 0 for claim in claims for demand in claim.demands}
         return batch.build(calls, budgets.share_out(claims, used), now=datetime.now(UTC), signer=key)
@@ -92,15 +92,16 @@ def _work() -> Callable[[], object]:
 class Contender:
     """One server under load, and what each round saw."""
 
-    def __init__(self, name: str, on: Stage, port: int, connections: int) -> None:
+    def __init__(self, name: str, on: Stage, port: int, connections: int, *, body: bytes = stage.LOOKUP) -> None:
         self.name = name
+        self.body = body
         self.on = on
         self.url = f"http://127.0.0.1:{port}/access/v1/evaluation"
         self.connections = connections
         self.seen: list[Load] = []
 
     def measure(self, seconds: float) -> Load:
-        return load.run(self.url, key=self.on.key, body=stage.BODY, connections=self.connections, seconds=seconds)
+        return load.run(self.url, key=self.on.key, body=self.body, connections=self.connections, seconds=seconds)
 
     def row(self, against: "Contender | None" = None) -> Row:
         failed, answers = sum(one.failed for one in self.seen), sum(one.answers for one in self.seen)
@@ -135,8 +136,9 @@ def durable() -> Iterator[Row]:
         noops = {n: Contender("decision.noop_view", postgres, ports["noop"], n) for n in (64, 128)}
         naive = Contender("decision.naive", postgres, ports["naive"], 64)
         one = Contender("decision.one_worker", postgres, ports["one"], 64)
+        capped = Contender("decision.capped", postgres, ports["ours"], 64, body=stage.REFUND)
         small = Contender("decision.sqlite", sqlite, ports["sqlite"], 64)
-        contenders = [*decided, *noops.values(), naive, one, small]
+        contenders = [*decided, *noops.values(), capped, naive, one, small]
         for contender in contenders:
             contender.measure(2)
         for _ in range(ROUNDS):
@@ -146,6 +148,7 @@ def durable() -> Iterator[Row]:
         yield from (contender.row(noops.get(contender.connections)) for contender in decided)
         yield from (contender.row() for contender in noops.values())
         yield naive.row() | {"against": "decision.durable.64", "ratio": _rate(naive) / _rate(at_64)}
+        yield capped.row(at_64)
         yield one.row()
         yield small.row(one)
         yield from _sizes(postgres, at_64, ours)

@@ -17,11 +17,20 @@ import psycopg
 from tests import servers
 
 ROOT = Path(__file__).parent.parent
-BODY = (
+LOOKUP = (
+    b'{"subject":{"type":"agent","id":"support-bot"},"action":{"name":"get"},'
+    b'"resource":{"type":"tool","id":"crm.lookup"},"context":{"arguments":{"customer":"C-1001","fields":"all"},'
+    b'"intent":"lookup","session":"s-81","transaction":"case-4711"}}'
+)
+"""A call of a tool without caps, which is what most calls are."""
+
+REFUND = (
     b'{"subject":{"type":"agent","id":"support-bot"},"action":{"name":"create"},'
     b'"resource":{"type":"tool","id":"payments.refund"},"context":{"arguments":{"order":"A-1001","amount":"25.00"},'
     b'"intent":"customer-refund","session":"s-81","transaction":"case-4711"}}'
 )
+"""A call of a tool with two rates and a spend cap: all of them change the same three rows."""
+
 CAPS = {
     "rate": ["900000000/minute", "900000000/day"],
     "spend": {"argument": "amount", "per_call": "1000.00", "per_day": "900000000000.00", "currency": "EUR"},
