@@ -41,7 +41,7 @@ def membership_for(request: AnyRequest) -> Membership:
     """The caller as a member, active as of now. Raises NoMembership.
 
     A key belongs to one tenant. A signed-in person of several is in the one that the header names, else the one chosen
-    for the session, else the first by name; naming any other than one's own is refused.
+    for the session, else the one they joined first; naming any other than one's own is refused.
     """
     plain = _plain(request)
     known: Membership | None = getattr(plain, _MEMBERSHIP, None)
@@ -173,12 +173,15 @@ def _find(request: HttpRequest) -> Membership:
 
 
 def _of_user(user: Any, slug: str | None, *, strict: bool = True) -> Membership:
-    """The user's active membership in `slug`; if that is only remembered (not strict) and over, their first."""
+    """The user's active membership in `slug`; if that is only remembered (not strict) and over, their first.
+
+    First is the one they joined first: a tenant named `aaa` that adds somebody must not become their first page.
+    """
     if not isinstance(user, User) or not user.is_active:
         raise NoMembership
     mine = {
         row.tenant.slug: row
-        for row in user.memberships.filter(active=True).select_related("tenant", "user__human").order_by("tenant__slug")
+        for row in user.memberships.filter(active=True).select_related("tenant", "user__human").order_by("pk")
     }
     if slug in mine:
         return mine[slug]

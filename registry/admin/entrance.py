@@ -31,7 +31,7 @@ class RegistrySite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no ty
 
 
 def admin_of(request: HttpRequest) -> Membership | None:
-    """The caller's membership with the role admin: in the tenant chosen for the session, else in their first."""
+    """The caller's membership with the role admin: in the session's tenant, else in the one they joined first."""
     if not hasattr(request, _CACHED):
         setattr(request, _CACHED, _find(request))
     found: Membership | None = getattr(request, _CACHED)
@@ -61,7 +61,7 @@ def _administered(request: HttpRequest) -> list[Membership]:
     user = request.user
     if not isinstance(user, User) or not user.is_active:
         return []
-    rows = user.memberships.filter(active=True).select_related("tenant", "user").order_by("tenant__slug")
+    rows = user.memberships.filter(active=True).select_related("tenant", "user").order_by("pk")
     return [row for row in rows if Role.ADMIN.value in row.roles]
 
 

@@ -168,6 +168,12 @@ class TestTenants:
         stranger = {access.TENANT_HEADER: world().slug}
         assert ask("whoami", client=client, **stranger).status_code == 403
 
+    def test_abuse_057_nobody_is_led_away_by_a_tenant_that_adds_them_later(self, database: None) -> None:
+        home = world()
+        theirs = world(change={"tenant": f"aaa-{home.suffix}"})
+        Membership.objects.create(tenant=theirs.tenant, user=home.erin.user, roles=[])
+        assert ask("whoami", client=signed_in(home.erin)).json()["tenant"] == home.slug
+
     def test_abuse_057_a_key_stays_in_its_tenant(self, two: tuple[World, World, Client]) -> None:
         ours, theirs, _ = two
         assert ask("whoami", ours.person_key("frank"), **{access.TENANT_HEADER: theirs.slug}).status_code == 403
