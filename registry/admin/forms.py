@@ -42,11 +42,14 @@ class Lines(forms.CharField):
 
 
 class Json(forms.JSONField):
-    """JSON in the shape a blueprint has, laid out for reading."""
+    """JSON in the shape a blueprint has under `key`, laid out for reading."""
 
-    def __init__(self, *, empty: Any, **kwargs: Any) -> None:
+    def __init__(self, key: str, members: str, *, empty: Any) -> None:
         self.empty = empty
-        super().__init__(required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 8}), **kwargs)
+        look = {"rows": 8, "style": "font-family: var(--font-mono)", "spellcheck": "false"}
+        widget = UnfoldAdminTextareaWidget(attrs=look)
+        told = f"JSON, the shape of `{key}` in a blueprint: {members}"
+        super().__init__(required=False, widget=widget, help_text=told)
 
     def prepare_value(self, value: Any) -> Any:
         return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
@@ -72,10 +75,10 @@ class AgentForm(TenantForm):
 class ToolForm(TenantForm):
     methods = Lines(required=True)
     data_classes = Lines()
-    caps = Json(empty={})
-    arguments_schema = Json(empty=None)
-    argument_rules = Json(empty=[])
-    approval = Json(empty={}, help_text="teams, quorum, step_up, expires_in, approved_for, uses, always")
+    caps = Json("tools[].caps", "rate, spend, tokens, per.", empty={})
+    arguments_schema = Json("tools[].arguments_schema", "a JSON Schema that the arguments must fit.", empty=None)
+    argument_rules = Json("tools[].argument_rules", "a list of argument with sql or endpoints.", empty=[])
+    approval = Json("tools[].approval", "teams, quorum, step_up, expires_in, approved_for, uses, always.", empty={})
 
     class Meta:
         model = Tool
@@ -111,7 +114,7 @@ class ToolForm(TenantForm):
 
 
 class EntityForm(TenantForm):
-    properties = Json(empty={})
+    properties = Json("entities[].properties", "any names and values that conditions may ask for.", empty={})
 
     class Meta:
         model = Entity

@@ -57,8 +57,10 @@ class PersonAdmin(Switchable):
                 obj.user = people.login(
                     form.cleaned_data["username"], email=form.cleaned_data["email"], now=clock.now()
                 )
-            except people.UsernameTaken as error:
-                raise Refused(f"Not saved: {error}.") from None
+            except people.UsernameTaken:
+                # Logins are of all tenants: whose this one is, and where, is nothing to tell an administrator of one.
+                told = "Not saved: that username and e-mail address do not go together. Check both, or choose another."
+                raise Refused(told) from None
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001  Django's signature

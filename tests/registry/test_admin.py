@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.test import Client
 
@@ -70,6 +71,24 @@ class TestEntrance:
         }  # fmt: skip
 
 
+class TestLook:
+    def test_has_the_blue_of_the_pages(self, browser: Client) -> None:
+        accent = re.search(r"--accent: #(\w{6});", (settings.BASE_DIR / "static/css/site.css").read_text())
+        assert accent
+        red, green, blue = bytes.fromhex(accent[1])
+        assert f"--color-primary-600: rgb({red}, {green}, {blue})" in browser.get("/admin/").content.decode()
+
+    @pytest.mark.parametrize("key", ["caps", "arguments_schema", "argument_rules", "approval"])
+    def test_json_is_typed_in_even_letters_under_its_name_in_a_blueprint(
+        self, ours: World, browser: Client, key: str
+    ) -> None:
+        tool = ours.tenant.tools.get(tool_id="crm.lookup")
+        page = browser.get(f"/admin/registry/tool/{tool.pk}/change/").content.decode()
+        (box,) = re.findall(rf'<textarea name="{key}"[^>]*>', page)
+        assert "font-family: var(--font-mono)" in box
+        assert f"the shape of `tools[].{key}` in a blueprint" in page
+
+
 class TestTenants:
     @pytest.mark.parametrize("page", PAGES)
     def test_abuse_057_shows_no_row_of_another_tenant(self, browser: Client, page: str) -> None:
@@ -99,6 +118,12 @@ class TestTenants:
         assert response.status_code == 200
         agent.refresh_from_db()
         assert agent.owner == ours.dana
+
+    def test_abuse_057_an_administrator_starts_in_the_tenant_they_joined_first(self, ours: World) -> None:
+        theirs = world(change={"tenant": f"aaa-{ours.suffix}"})
+        second = Membership.objects.create(tenant=theirs.tenant, user=ours.dana.user, roles=["admin"])
+        body = client_of(second).get("/admin/registry/membership/").content.decode()
+        assert ours.username("erin") in body
 
     def test_an_administrator_of_two_works_in_one_at_a_time(self, ours: World) -> None:
         theirs = world()
@@ -187,7 +212,10 @@ class TestSaving:
         theirs = world()
         form = {"username": theirs.username("erin"), "email": "mallory@acme.test", "active": "on"}
         response = browser.post("/admin/registry/membership/add/", form, follow=True)
-        assert "exists with another e-mail address" in response.content.decode()
+        told = response.content.decode()
+        assert "do not go together" in told
+        assert "exists" not in told
+        assert theirs.erin.user.email not in told
         assert not ours.tenant.memberships.filter(user=theirs.erin.user).exists()
 
     def test_deletes_catalogue_rows_with_a_record_and_nothing_else(self, ours: World, browser: Client) -> None:
