@@ -1,5 +1,6 @@
 """The people's API for requests: the same refusals as the pages, as problem details, and nothing for machines."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from approvals import problems
+from approvals.models import TotpDevice
 from countersign.proof.digests import display_hash
 from tests.approvals import asking
 from tests.approvals.asking import TOTP, enrolled, opened, requirement, unchanged
@@ -171,6 +173,27 @@ class TestVote:
         response = step_up(client, request, "000000")
         assert problem(response) == (429, "locked")
         assert int(response["Retry-After"]) >= 1
+
+    def test_abuse_064_an_administrator_of_another_tenant_cannot_burn_a_persons_codes(self, database: None) -> None:
+        ours, theirs = world(), world()
+        enrolled(ours.erin)
+        boss = signed_in(theirs.dana)
+        joining = {"username": ours.username("erin"), "email": ours.erin.user.email, "active": "on"}
+        joining["in_teams"] = str(theirs.tenant.teams.get(name="finance").pk)
+        assert boss.post("/admin/registry/membership/add/", joining).status_code == 302
+        there = theirs.tenant.memberships.get(user=ours.erin.user)
+        request = opened(theirs, requirements=[requirement(step_up=TOTP)])
+        issued = []
+        for scopes in (["read", "vote"], ["vote"], ["read"], []):
+            key = {"kind": "person", "name": "hers", "membership": there.pk, "scopes": scopes}
+            page = boss.post("/admin/registry/credential/add/", key, follow=True).content.decode()
+            for token in re.findall(r"csk_person_\w+", page):
+                issued.append(scopes)
+                client = Client(headers={"Authorization": f"Bearer {token}"})
+                assert step_up(client, request, "000000").status_code == 403
+                assert client.post(f"/requests/{request.pk}/vote/", {"code": "000000"}).status_code == 302  # to sign in
+        assert issued == [["read"], []]
+        assert TotpDevice.objects.get(user=ours.erin.user).failures == 0
 
     @pytest.mark.parametrize(
         "body",
