@@ -17,7 +17,10 @@ from tests import environment
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a server that is not there is skipped with its reason; in CI a missing server is a failure."""
     needs = {
-        "postgres": (environment.DATABASE_URL, "no PostgreSQL answers and none is installed"),
+        "postgres": (
+            environment.DATABASE_URL,
+            "this run is on SQLite: no PostgreSQL was wanted, or none answers and none is installed",
+        ),
         "redis": (environment.REDIS_URL, "no Redis answers and none is installed"),
         "browser": (shutil.which("chromium"), "no Chromium is installed"),
     }
