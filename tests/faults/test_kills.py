@@ -85,3 +85,24 @@ class TestServiceKilled:
             writers.assert_nothing_half_done(place)
         finally:
             server.stop()
+
+
+class TestPostgresAway:
+    def test_a_service_that_was_polled_or_met_a_new_key_meanwhile_recovers(
+        self, own_postgres: Postgres, own_place: Place
+    ):
+        with Server(own_place) as server:
+            acme = world(own_place, server.url)
+            request_id = acme.pep.pending()
+            other = world(own_place, server.url)
+            for _ in range(24):  # every thread of the pool has a connection
+                acme.pep.task(request_id)
+            own_postgres.kill()
+            for pep in (acme.pep, other.pep) * 12:
+                assert pep.post("/access/v1/evaluation", lookup()).status_code == 503
+                assert pep.http.get(f"/access/v1/requests/{request_id}").status_code == 503
+            own_postgres.launch()
+            until(lambda: decides(other), seconds=20)
+            until(lambda: decides(acme), seconds=20)
+            status = [acme.pep.http.get(f"/access/v1/requests/{request_id}").status_code for _ in range(24)]
+            assert status[8:] == [200] * 16
