@@ -1,0 +1,133 @@
+"""What a connector can do, and what it is told: one request as it may be shown outside this house."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+Ref = Mapping[str, str]
+"""Where a message ended up, in the other system's own words; kept with the delivery, never interpreted outside."""
+
+
+class TransportError(Exception):
+    """The other system did not take it. `permanent`: trying again is no use until somebody changes something.
+
+    The text is shown to administrators: what happened and what to do, never a secret, never a body.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One tenant's access to one system. `settings` hold its secrets: never logged, never shown."""
+
+    tenant: str
+    tenant_id: int
+    kind: str
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to tell: a Slack channel, a Jira project, an address. `key` is unique per kind and tenant."""
+
+    kind: str
+    key: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line an approver is shown, with its secrets taken out. `flags` in words: what deserves a second look."""
+
+    kind: str
+    label: str
+    value: str
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """One requirement and how far it is met."""
+
+    teams: tuple[str, ...]
+    quorum: int
+    approved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One vote, as all surfaces tell it."""
+
+    who: str
+    decision: str
+    reason: str
+    surface: str
+    assurance: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the request's story."""
+
+    at: datetime
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One request at one moment. Everything in it may leave the house; nothing else may.
+
+    `version` rises with each change, so that an older telling never replaces a newer one. `outcome` is one sentence,
+    empty while the request is pending. `is_whole` is false where a line had to be redacted or cannot be read by eye.
+    """
+
+    request_id: str
+    tenant: str
+    version: int
+    status: str
+    agent: str
+    principal: str
+    tool: str
+    method: str
+    risk_tier: int | None
+    risk_score: int | None
+    rule: str
+    reason: str
+    justification: str
+    lines: Sequence[Line]
+    is_whole: bool
+    display_hash: str
+    step_up: str
+    needed: Sequence[Needed]
+    votes: Sequence[Said]
+    opened_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None
+    outcome: str
+    story: Sequence[Moment]
+    link: str
+
+
+class Transport(Protocol):
+    """One system, opened with one account. Blocking; every failure is a TransportError."""
+
+    def post(self, place: Place, told: Told) -> Ref:
+        """Tell a request for the first time."""
+
+    def edit(self, place: Place, ref: Ref, told: Told) -> Ref:
+        """Replace what was told: after the end without buttons. Must be safe to repeat."""
+
+    def find(self, place: Place, told: Told) -> Ref | None:
+        """Where an earlier `post` of this request ended up whose answer was lost; None if it never arrived."""
+
+    def say(self, place: Place, words: str) -> None:
+        """A plain message: a test, a reminder, a digest."""
+
+    def check(self) -> str:
+        """One sentence of good health, for `doctor`; raises what is wrong."""
