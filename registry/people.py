@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from evidence.ledger import Actor
 from registry import changes, describe
@@ -29,6 +30,10 @@ class UnknownTeam(ValueError):
 
 class UnknownRole(ValueError):
     """Not one of the closed list of roles."""
+
+
+class IdentityTaken(ValueError):
+    """Another member of this tenant is known by that identity, or this one is known by another already."""
 
 
 def normalise(email: str) -> str:
@@ -145,3 +150,39 @@ def team_names(membership: Membership) -> frozenset[str]:
             membership__user__is_service=False,
         ).values_list("team__name", flat=True)
     )
+
+
+def by_identity(tenant: Tenant, kind: str, value: str) -> Membership | None:
+    """The member whom the other system `kind` knows as `value`; none where two are said to be the same one.
+
+    Inactive members are found too: whoever acts on it must look, and can then say why not.
+    """
+    found = list(_known_as(tenant, kind, value).select_related("user__human", "tenant")[:2]) if value else []
+    return found[0] if len(found) == 1 else None
+
+
+def set_identity(membership: Membership, kind: str, value: str | None, *, actor: Actor, now: datetime) -> Membership:
+    """Make `value` what the other system `kind` knows this member as; None forgets it. Raises IdentityTaken.
+
+    Nobody is moved silently: an identity of another member, or a member who has one already, must be freed first.
+    """
+    with transaction.atomic():
+        tenant = changes.lock(membership.tenant)
+        row = Membership.objects.select_related("user").get(pk=membership.pk)
+        before = describe.person(row)
+        if value is not None and row.identities.get(kind, value) != value:
+            raise IdentityTaken(f"known to {kind} by another identity")
+        if value is not None and _known_as(tenant, kind, value).exclude(pk=row.pk).exists():
+            raise IdentityTaken(f"another member has this {kind} identity")
+        others = {name: known for name, known in row.identities.items() if name != kind}
+        row.identities = others if value is None else {**others, kind: value}
+        row.save(update_fields=["identities"])
+        changes.recorded(
+            tenant, kind=changes.PERSON, key=row.user.username, actor=actor, now=now, before=before,
+            after=describe.person(row),
+        )  # fmt: skip
+    return row
+
+
+def _known_as(tenant: Tenant, kind: str, value: str) -> QuerySet[Membership]:
+    return Membership.objects.filter(tenant=tenant, **{f"identities__{kind}": value})
