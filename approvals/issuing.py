@@ -20,7 +20,10 @@ from evidence.ledger import Actor
 
 PAYLOAD_TYPE = "application/vnd.countersign.approval+json"
 VERSION = 1
-_THREAD_LIMIT = 10_000  # records read of one thread; a longer one proves nothing, which refuses
+# What an approval is proven by. A machine can make a thread as long as it likes, but not by any of these.
+_PROVES = frozenset(
+    {Event.REQUEST_OPENED, Event.REQUEST_JOINED, Event.VOTE_CAST, Event.APPROVAL_USED, Event.APPROVAL_REVOKED}
+)
 
 
 class Unverifiable(Exception):
@@ -95,7 +98,7 @@ def verified(approval: Approval, request: AccessRequest, *, used_by: Actor) -> l
     if action is None or digests.action_digest(action) != approval.action_digest:
         raise Unverifiable("the action is erased, or does not have the digest that was approved")
     # 4. Every vote is in evidence, and says what its row says.
-    thread = ledger.history(request.tenant.slug, request.pk, limit=_THREAD_LIMIT)
+    thread = ledger.history(request.tenant.slug, request.pk, limit=None, events=_PROVES)
     records = {merkle.leaf_hash(canonical.dumps(statement)): statement["predicate"] for statement in thread}
     for vote in votes:
         _check_vote(vote, records.get(bytes(vote.leaf)), request)

@@ -133,9 +133,12 @@ def recent(log: str, *, event: Event, before_seq: int | None, limit: int) -> lis
 
 
 def history(
-    log: str, thread: str, *, limit: int, events: Collection[Event] | None = None
+    log: str, thread: str, *, limit: int | None, events: Collection[Event] | None = None
 ) -> Sequence[Mapping[str, Any]]:
-    """The statements of one thread, sealed or not, newest first; those of some events alone if they are named."""
+    """The statements of one thread, sealed or not, newest first; those of some events alone if they are named.
+
+    Without a `limit` it reads all there are: only for events of which a thread has few.
+    """
     records = Record.objects.filter(log=log, thread=thread)
     if events is not None:
         records = records.filter(event__in=[event.value for event in events])

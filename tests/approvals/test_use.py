@@ -1,20 +1,24 @@
 """One use of an approval: who may take it, for what, how long, how often, and on whose word."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from approvals import issuing, requests
 from approvals.models import AccessRequest, Approval, RequestParty, Vote
 from approvals.requests import NotUsable
+from countersign import ids
 from countersign.policy.values import Reason
 from countersign.proof import canonical, digests, dsse
+from countersign.proof.events import Event
 from countersign.proof.keys import Signer
-from evidence import clock, kept, keys, ledger
+from evidence import clock, journal, kept, keys, ledger
+from evidence.journal import Entry
 from evidence.keys import Purpose
 from evidence.models import KeptArguments
 from registry import people
@@ -355,6 +359,12 @@ class TestTrace:
         leaves = [digests.text(bytes(one.leaf)) for one in approval.request.votes.order_by("pk")]
         assert [one["leaf"] for one in signed["votes"]] == leaves
 
+    def test_a_thread_that_a_machine_made_long_hides_no_vote(self, ours: World) -> None:
+        approval = approved(ours)
+        with transaction.atomic(), connection.cursor() as cursor:
+            journal.insert_many(cursor, list(noise(cursor, approval.request, records=10_001)))
+        assert use(approval, ours)
+
     def test_revoking_twice_is_refused(self, ours: World) -> None:
         approval = approved(ours)
         revoke(ours, approval)
@@ -368,3 +378,16 @@ class TestTrace:
             requests.revoke_approval(
                 approval.pk, tenant_id=ours.tenant.pk + 1, actor=TESTS, reason="", now=clock.now()
             )  # fmt: skip
+
+
+def noise(cursor: CursorWrapper, request: AccessRequest, *, records: int) -> Iterator[Entry]:
+    """An agent that asks the same again and again, as its request's thread keeps it."""
+    n, leaf = ledger.thread_head(cursor, request.tenant.slug, request.pk) or (0, b"")
+    for number in range(n + 1, n + 1 + records):
+        entry = journal.entry(
+            Event.DECISION_MADE, event_id=ids.new("eva"), tenant=request.tenant.slug, thread=request.pk, n=number,
+            prev_leaf=leaf, recorded_at=request.opened_at, actor=TESTS.member, commitment=request.commitment,
+            members={"decision": {"outcome": "escalate"}}, request=request.pk,
+        )  # fmt: skip
+        leaf = entry.leaf
+        yield entry
