@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from approvals import counting, requirements, shown
+from approvals.jobs import lapse_later
 from approvals.lifecycle import record
 from approvals.models import AccessRequest, Approval, Vote
 from countersign import ids
@@ -50,6 +51,7 @@ def issue(request: AccessRequest, votes: Sequence[Vote], *, actor: Actor, now: d
         entitlement={"approval": approval.pk, "expires_at": statement["expires_at"], "uses": approval.uses_allowed},
         detail={"votes": statement["votes"], "key_id": approval.envelope["signatures"][0]["keyid"]},
     )  # fmt: skip
+    lapse_later(approval)
     return approval
 
 

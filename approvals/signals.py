@@ -20,6 +20,7 @@ class Change(StrEnum):
     CANCELLED = "cancelled"
     USED = "used"
     REVOKED = "revoked"
+    LAPSED = "lapsed"
 
 
 request_changed = Signal()
