@@ -73,13 +73,21 @@ def parse_approval(mapping: Mapping[str, Any], *, tier: Tier | None, source: str
         source=source,
         teams=form.texts(block["teams"], ("teams",)) if "teams" in block else (),
         quorum=form.whole(block.get("quorum", 1), ("quorum",), least=1, most=MAX_QUORUM),
-        step_up=(form.choice(block["step_up"], ("step_up",), StepUp) or default) if "step_up" in block else default,
+        step_up=_step_up(form, block["step_up"], default) if "step_up" in block else default,
         expires_in=form.duration(block.get("expires_in", "15m"), ("expires_in",), most=MAX_WAIT),
         approved_for=form.duration(block.get("approved_for", "10m"), ("approved_for",), most=MAX_WAIT),
         uses=form.whole(block.get("uses", 1), ("uses",), least=1, most=MAX_USES),
     )
     form.settle()
     return requirement
+
+
+def _step_up(form: Form, value: object, default: StepUp) -> StepUp:
+    """One that people can pass. A request that no vote could ever meet would only look like a safeguard."""
+    chosen = form.choice(value, ("step_up",), StepUp)
+    if chosen is StepUp.WEBAUTHN:
+        form.refuse(("step_up",), "nobody can meet 'webauthn' yet: security keys cannot be enrolled; use 'totp'")
+    return chosen or default
 
 
 def parse_caps(mapping: Mapping[str, Any]) -> Caps:

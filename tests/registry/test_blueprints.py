@@ -127,6 +127,13 @@ class TestParse:
         place = text.splitlines()[1].index(f"{quorum}}}") + 1
         assert [problem.split(": ")[0] for problem in refused(text)] == [f"b.yaml:2:{place}"]
 
+    def test_refuses_a_step_up_that_nobody_can_pass(self) -> None:
+        text = "tenant: t\ntools: [{id: a, group: g, owner: e, risk_tier: 1, methods: [m], approval: {teams: [f], step_up: webauthn}}]"
+        (problem,) = refused(text)
+        assert problem.startswith(
+            f"b.yaml:2:{text.splitlines()[1].index('webauthn') + 1}: nobody can meet 'webauthn' yet"
+        )
+
     def test_the_quickstart_fits_the_schema(self) -> None:
         jsonschema_rs.validate(SCHEMA, yaml.safe_load(BLUEPRINT))
         assert parse(BLUEPRINT).tenant == "acme"

@@ -105,6 +105,11 @@ class TestRefusals:
         assert len(found) == 1
         assert found[0].startswith("4:62 ")
 
+    def test_a_step_up_that_nobody_can_pass(self) -> None:
+        (found,) = problems(rules("{id: a, effect: escalate, approval: {teams: [f], step_up: webauthn}}"))
+
+        assert found.startswith("4:63 nobody can meet 'webauthn' yet")
+
     def test_abuse_050_fewer_eligible_people_than_the_quorum(self) -> None:
         text = rules("{id: a, effect: escalate, approval: {teams: [finance, support], quorum: 4}}")
 

@@ -258,12 +258,15 @@ class TestRequirements:
         assert verdict.requirements == ()
 
     def test_the_stricter_of_each_part_wins_for_the_same_teams(self) -> None:
-        block = "{teams: [finance], quorum: 1, step_up: webauthn, expires_in: 1h, approved_for: 5m, uses: 3}"
+        block = "{teams: [finance], quorum: 1, step_up: totp, expires_in: 1h, approved_for: 5m, uses: 3}"
 
-        (merged,) = judge(build(rules(f"{{id: ask, effect: escalate, approval: {block}}}"))).requirements
+        weaker = tool(approval=parse_approval({"teams": ["finance"], "quorum": 2}, tier=Tier.LOW, source="tool"))
+        known = registry(tools=[weaker])
+
+        (merged,) = judge(build(rules(f"{{id: ask, effect: escalate, approval: {block}}}"), known)).requirements
 
         assert merged.quorum == 2
-        assert merged.step_up is StepUp.WEBAUTHN
+        assert merged.step_up is StepUp.TOTP
         assert merged.expires_in == timedelta(minutes=15)
         assert merged.approved_for == timedelta(minutes=5)
         assert merged.uses == 1
