@@ -15,8 +15,10 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from config.integrations import PREFIX as PREFIX
+from config.integrations import Integrations
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-PREFIX = "COUNTERSIGN_"
 _SECRET_LENGTH = 50
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -53,7 +55,7 @@ class _Files(PydanticBaseSettingsSource):
         return {name: value for name, value in values.items() if value is not None}
 
 
-class Environment(BaseSettings):
+class Environment(Integrations):
     """`COUNTERSIGN_*` variables, each also as `…_FILE`. docs/settings.md describes every one."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)

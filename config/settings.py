@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "outbox",
     "registry",
     "approvals",
+    "connectors",
     "enforcement",
 ]
 MIDDLEWARE = [

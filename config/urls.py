@@ -10,6 +10,7 @@ from registry import openapi as openapi  # its extension of the schema registers
 urlpatterns = [
     path("", include("approvals.urls")),
     path("", include("enforcement.urls")),
+    path("", include("connectors.urls")),
     path("api/v1/", include("approvals.api_urls")),
     path("api/v1/", include("registry.records_urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

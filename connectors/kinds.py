@@ -1,0 +1,20 @@
+"""Which systems there are: a kind in, its Transport out. A new one is a folder and one line here."""
+
+from collections.abc import Callable
+
+from connectors.port import Account, Transport
+
+KINDS: dict[str, Callable[[Account], Transport]] = {}
+
+
+def open_(account: Account) -> Transport:
+    """The account's system, ready to be told something. Raises UnknownKind, TransportError."""
+    try:
+        opener = KINDS[account.kind]
+    except KeyError:
+        raise UnknownKind(f"no connector is built for {account.kind!r}") from None
+    return opener(account)
+
+
+class UnknownKind(LookupError):
+    """A channel names a system that this version has no connector for."""

@@ -1,0 +1,100 @@
+"""The rows of this room: what is told where, a tenant's access to other systems, what came in once, identities offered.
+
+A delivery is the truth about one request in one place; a job of the outbox is only what looks at it.
+"""
+
+from django.db import models
+from django.db.models import Q
+
+from approvals.models import AccessRequest
+from registry.models import Membership, Tenant
+
+
+class State(models.TextChoices):
+    """Where a delivery stands. A dead one waits for a person, or for the next change of its request."""
+
+    READY = "ready"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class Delivery(models.Model):
+    """One request in one place, and how far it was told there.
+
+    `wanted` rises with every change of the request, `told` follows: it is the `wanted` that the last telling knew.
+    `attempting` says that a first post was begun and its answer never seen: it may have arrived. `lease` is the token
+    of whoever sends now, until `leased_until`; before `not_before` nobody does.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    request = models.ForeignKey(AccessRequest, on_delete=models.PROTECT, related_name="deliveries")
+    kind = models.CharField(max_length=20)
+    place_key = models.CharField(max_length=200)
+    config = models.JSONField(default=dict, blank=True)
+    ref = models.JSONField(default=dict, blank=True)
+    wanted = models.PositiveIntegerField(default=1)
+    told = models.PositiveIntegerField(default=0)
+    attempting = models.BooleanField(default=False)
+    state = models.CharField(max_length=5, choices=State.choices, default=State.READY)
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(default="", blank=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    lease = models.CharField(max_length=40, default="", blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(fields=["request", "kind", "place_key"], name="delivery_one_per_place"),
+            models.CheckConstraint(condition=Q(state__in=State.values), name="delivery_state_is_known"),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "state", "updated_at"], name="delivery_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} in {self.kind} {self.place_key}"
+
+
+class Access(models.Model):
+    """A tenant's credentials for one system, sealed with this service's own key. They are never shown again."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=20)
+    box = models.BinaryField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "access"
+        constraints = [models.UniqueConstraint(fields=["tenant", "kind"], name="access_one_per_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.tenant}"
+
+
+class Seen(models.Model):
+    """Something that came in and counts once: a click, an event, a webhook, a signed request."""
+
+    kind = models.CharField(max_length=40)
+    key = models.CharField(max_length=200)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "key"], name="seen_once")]
+        indexes = [models.Index(fields=["seen_at"], name="seen_by_age")]
+
+
+class Linking(models.Model):
+    """An identity of another system offered to a member. It counts once they confirm it, signed in here."""
+
+    id = models.CharField(max_length=40, primary_key=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=20)
+    identity = models.CharField(max_length=200)
+    shown_as = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True, blank=True)

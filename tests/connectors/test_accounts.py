@@ -1,0 +1,100 @@
+"""Credentials are one tenant's: sealed in its row, or the environment's for the tenant that is named."""
+
+import pytest
+from django.conf import settings
+
+from connectors import accounts
+from connectors.models import Access
+from evidence import clock, keys
+from evidence.models import Record
+from registry.models import Tenant
+from tests.worlds import SETUP, World, world
+
+JIRA = {"url": "https://acme.atlassian.net", "email": "bot@acme.test", "token": "s3cret-token", "webhook_secret": "w"}
+
+
+@pytest.fixture(scope="module")
+def ours() -> World:
+    return world()
+
+
+@pytest.fixture
+def slack(monkeypatch):
+    given = settings.COUNTERSIGN.model_copy(
+        update={"slack_bot_token": "xoxb-1", "slack_signing_secret": "s", "connector_tenant": ""}
+    )
+    monkeypatch.setattr(settings, "COUNTERSIGN", given)
+
+    def named(slug: str):
+        monkeypatch.setattr(settings, "COUNTERSIGN", given.model_copy(update={"connector_tenant": slug}))
+
+    return named
+
+
+def save(ours: World, **changes: str) -> None:
+    accounts.save(ours.tenant, "jira", JIRA | changes, actor=SETUP, now=clock.now())
+
+
+class TestSave:
+    @pytest.mark.parametrize("wrong", [{"token": " "}, {"webhook_secret": ""}, {"colour": "blue"}])
+    def test_abuse_092_refuses_what_lacks_its_secret(self, ours, wrong):
+        with pytest.raises(accounts.BadSettings) as refused:
+            save(ours, **wrong)
+        assert JIRA["token"] not in str(refused.value)
+
+    def test_keeps_them_sealed_and_opens_them_for_that_tenant_alone(self, ours):
+        save(ours)
+        assert accounts.account(ours.tenant, "jira").settings == JIRA
+        other = world()
+        assert accounts.account(other.tenant, "jira") is None
+        row = Access.objects.get(tenant=ours.tenant)
+        assert JIRA["token"].encode() not in bytes(row.box)
+        Access.objects.create(tenant=other.tenant, kind="jira", box=row.box, updated_at=clock.now())
+        with pytest.raises(keys.CannotUnseal):
+            accounts.account(other.tenant, "jira")
+        Access.objects.filter(tenant=other.tenant).delete()
+
+    def test_records_the_change_and_no_secret(self, ours):
+        save(ours)
+        save(ours, token="another-token")
+        bodies = [bytes(one.body) for one in Record.objects.filter(log=ours.slug, thread="registry:connector:jira")]
+        assert bodies
+        assert not any((b"token" in body and b"s3cret" in body) or b"another-token" in body for body in bodies)
+
+    def test_forgets_them_on_record(self, ours):
+        save(ours)
+        accounts.forget(ours.tenant, "jira", actor=SETUP, now=clock.now())
+        assert accounts.account(ours.tenant, "jira") is None
+        newest = Record.objects.filter(log=ours.slug, thread="registry:connector:jira").order_by("-n").first()
+        assert b'"verb":"removed"' in bytes(newest.body)
+
+
+class TestEnvironment:
+    def test_belongs_to_nobody_where_there_are_several_and_none_is_named(self, ours, slack):
+        world()
+        assert accounts.account(ours.tenant, "slack") is None
+        assert accounts.accounts("slack") == []
+        with pytest.raises(accounts.TenantNotNamed, match="COUNTERSIGN_CONNECTOR_TENANT"):
+            accounts.check_environment()
+
+    def test_belongs_to_the_one_that_is_named(self, ours, slack):
+        slack(ours.slug)
+        accounts.check_environment()
+        assert accounts.account(ours.tenant, "slack").settings["bot_token"] == "xoxb-1"
+        assert accounts.account(world().tenant, "slack") is None
+        assert [one.tenant for one in accounts.accounts("slack")] == [ours.slug]
+        assert accounts.kinds_of(ours.tenant) == {"slack"}
+
+    def test_refuses_a_name_that_is_no_tenant(self, slack):
+        slack("nobody-here")
+        assert Tenant.objects.exists()
+        with pytest.raises(accounts.TenantNotNamed, match="nobody-here"):
+            accounts.check_environment()
+
+    def test_stands_behind_the_tenants_own_row(self, ours, slack):
+        slack(ours.slug)
+        own = {"bot_token": "xoxb-own", "signing_secret": "own"}
+        accounts.save(ours.tenant, "slack", own, actor=SETUP, now=clock.now())
+        assert accounts.account(ours.tenant, "slack").settings["bot_token"] == "xoxb-own"
+        assert len(accounts.accounts("slack")) == 1
+        accounts.forget(ours.tenant, "slack", actor=SETUP, now=clock.now())
