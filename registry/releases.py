@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Max
 
-from countersign.policy import release
+from countersign.policy import release, testing
 from countersign.policy.compile import Policy, compile_policy
 from countersign.policy.release import BadReleaseError
 from countersign.policy.source import PolicyErrors
@@ -31,7 +31,7 @@ class ReleaseRefused(Exception):
 
 
 def publish(tenant: Tenant, text: str, *, file: str, actor: Actor, now: datetime) -> Release:
-    """Compile against the registry, sign, insert, put in force, record. Raises PolicyErrors with every problem."""
+    """Compile and test against the registry, sign, insert, put in force, record. Raises PolicyErrors with all problems."""
     with transaction.atomic():
         locked = changes.lock(tenant)
         policy = check(locked, text, file=file)
@@ -59,8 +59,12 @@ def publish(tenant: Tenant, text: str, *, file: str, actor: Actor, now: datetime
 
 
 def check(tenant: Tenant, text: str, *, file: str) -> Policy:
-    """The compiled policy, if it would hold in this tenant. Raises PolicyErrors."""
-    return compile_policy(text, file=file, registry=rows.registry(tenant), people=teams.eligible(tenant))
+    """The compiled policy, if it and its own tests would hold in this tenant. Raises PolicyErrors."""
+    registered = rows.registry(tenant)
+    policy = compile_policy(text, file=file, registry=registered, people=teams.eligible(tenant))
+    if failed := testing.problems(policy, registered, file=file):
+        raise PolicyErrors(failed)
+    return policy
 
 
 def load(tenant: Tenant, *, not_below: int = 0) -> release.Release | None:

@@ -1,8 +1,8 @@
-"""A policy with tests and a registry in, what each test saw out."""
+"""A policy with tests and a registry in, what each test saw out, or a problem with its place for each that failed."""
 
 from dataclasses import dataclass
 
-from countersign.policy import bundle
+from countersign.policy import bundle, source
 from countersign.policy.bundle import Bundle
 from countersign.policy.cases import Case
 from countersign.policy.cel import EvaluationError
@@ -10,6 +10,7 @@ from countersign.policy.compile import Policy
 from countersign.policy.evaluate import evaluate, unanswered
 from countersign.policy.orderings import orderings
 from countersign.policy.rules import Rule
+from countersign.policy.source import Problem
 from countersign.policy.values import Agent, Call, Registry, Requirement, Tier, Tool, Verdict
 
 ASSUMED_TEAM = "whoever-approves"
@@ -32,6 +33,18 @@ def run(policy: Policy, registry: Registry) -> tuple[Result, ...]:
     """Judge each test's call. Mode does not matter: an outcome is what enforcing would mean."""
     judged = bundle.build(policy, registry)
     return tuple(_run(judged, case) for case in policy.tests)
+
+
+def problems(policy: Policy, registry: Registry, *, file: str) -> list[Problem]:
+    """One for each failed test, where it is written."""
+    failed = [(n, result) for n, result in enumerate(run(policy, registry)) if not result.passed]
+    if not failed:
+        return []
+    root, _ = source.read(policy.source, file=file)
+    return [
+        Problem(file, *root.place(("tests", n)), f"test {result.case.name!r} fails: {'; '.join(result.differences)}")
+        for n, result in failed
+    ]
 
 
 def _run(judged: Bundle, case: Case) -> Result:

@@ -120,6 +120,17 @@ class TestPolicy:
         assert "revision 2 is in force" in run("policy", "publish", str(file), "--tenant", ours.slug)
         assert f"{ours.slug}: revision 2, sha256:" in run("policy", "status", "--tenant", ours.slug)
 
+    @pytest.mark.parametrize("verb", ["check", "publish"])
+    def test_a_policy_that_fails_its_own_tests_is_refused(self, ours: World, tmp_path: Path, verb: str) -> None:
+        """Against what is registered here: the same file may pass elsewhere."""
+        file = tmp_path / "p.yaml"
+        file.write_text(failing := POLICY.replace('amount: "99.99"', 'amount: "100.01"'))
+        line = failing[: failing.index("- name: a small refund runs")].count("\n") + 1
+        said = rf"p\.yaml:{line}:5: test 'a small refund runs' fails: expected allow, got escalate"
+        with pytest.raises(CommandError, match=said):
+            run("policy", verb, str(file), "--tenant", ours.slug)
+        assert Release.objects.filter(tenant=ours.tenant).count() == 1
+
     def test_abuse_140_status_names_a_refused_release(self, ours: World) -> None:
         Release.objects.filter(tenant=ours.tenant).update(source="version: 1\nrules: []\n")
         with pytest.raises(CommandError, match="not what was signed"):
