@@ -5,14 +5,15 @@ name and all of them at once.
 """
 
 from collections.abc import Mapping
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
+from connectors.email import relay
+
 PREFIX = "COUNTERSIGN_"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-MAIL_SCHEMES = frozenset({"smtp", "smtp+starttls", "smtps"})
 
 # What makes a system configured, and what it then cannot do without.
 _ANCHORS: Mapping[str, str] = {
@@ -108,22 +109,10 @@ class Integrations(BaseSettings):
     def _mail_can_leave(cls, value: str) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
-        if parts.scheme not in MAIL_SCHEMES or not parts.hostname or not _sender(value):
-            raise ValueError("smtp+starttls://user:password@host:587?from=countersign@example.com is needed")
-        if parts.username and not parts.password:
-            raise ValueError("a password is needed beside the user")
-        if parts.username and parts.scheme == "smtp" and parts.hostname not in LOOPBACK:
-            raise ValueError("smtp+starttls or smtps is needed: the password would travel in clear")
+        relay.parse(value)
         return value
 
     @property
     def email_sender(self) -> str:
         """The address that mail comes from; empty where no mail leaves."""
-        return _sender(self.email_url)
-
-
-def _sender(email_url: str) -> str:
-    """As the URL's `from` names it; empty if it names no address."""
-    sender = parse_qs(urlsplit(email_url).query).get("from", [""])[0].strip()
-    return sender if "@" in sender and not any(character.isspace() for character in sender) else ""
+        return relay.parse(self.email_url).sender if self.email_url else ""

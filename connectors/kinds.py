@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+from connectors.email import transport as email
 from connectors.port import Account, Transport
 
-KINDS: dict[str, Callable[[Account], Transport]] = {}
+KINDS: dict[str, Callable[[Account], Transport]] = {
+    "email": email.open_,
+}
 
 
 def open_(account: Account) -> Transport:

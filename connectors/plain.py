@@ -1,0 +1,55 @@
+"""Anybody's text in, plain text that hides nothing and fakes no line of ours out. Pure.
+
+A character that hides or reorders is shown as ⟨U+202E⟩, and a line break as ⏎, as everywhere in this house.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from connectors.port import Line, Told
+
+_HIDING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_INDENT = "    "
+
+
+def line(text: str, *, most: int = 0) -> str:
+    """One line, cut at `most` characters if that is given; what is cut short says so."""
+    shown = "".join(_shown(character) for character in text.replace("⏎\n", "⏎").replace("\n", "⏎"))
+    return f"{shown[: most - 1]}…" if most and len(shown) > most else shown
+
+
+def moment(at: datetime) -> str:
+    """2026-11-20 10:00 UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def title(told: Told, *, most: int) -> str:
+    """What is asked, in names of the registry alone: no argument and no word of an agent's."""
+    return line(f"{told.tool} {told.method} by {told.agent}", most=most)
+
+
+def lines(told: Told) -> Iterator[tuple[str, str]]:
+    """Label and value of each line an approver is shown, its flags behind the value; what an agent says is quoted."""
+    for one in told.lines:
+        value = f"“{line(one.value)}” (its own words, believed by nobody)" if one.kind == "quote" else line(one.value)
+        yield line(one.label), f"{value} {_flags(one)}".rstrip()
+
+
+def body(told: Told) -> str:
+    """The lines one below the other. A label begins each; a value never begins a line."""
+    return "\n".join(f"{_INDENT}{label}: {value}" for label, value in lines(told))
+
+
+def needed(told: Told) -> Iterator[str]:
+    """How far each requirement is met."""
+    for one in told.needed:
+        yield f"{one.approved} of {one.quorum} approvals by {line(', '.join(one.teams))}"
+
+
+def _flags(one: Line) -> str:
+    return f"[look twice: {line(', '.join(one.flags))}]" if one.flags else ""
+
+
+def _shown(character: str) -> str:
+    return f"⟨U+{ord(character):04X}⟩" if unicodedata.category(character) in _HIDING else character
