@@ -1,0 +1,107 @@
+"""Bytes in, the places of secrets out: keywords first, then only the rules that these call, only near them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from countersign.inspection import checks
+from countersign.inspection.catalogue import Catalogue, Rule, catalogue
+
+_CHUNK = 4096
+_FAR = 65_536
+# The cost of looking, in about nanoseconds; counted, not measured, so that an answer never depends on the hour.
+_PER_BYTE, _PER_RULE, _PER_MATCH = 2, 1_500, 4_000
+
+
+class Spot(NamedTuple):
+    """One secret: where it starts and ends, and the place of its rule in the catalogue."""
+
+    start: int
+    end: int
+    rule: int
+
+
+@dataclass(slots=True)
+class Effort:
+    """How much looking one text may still cost. What is left unread when it is spent is not shown."""
+
+    left: int
+
+    def spend(self, cost: int) -> bool:
+        """Take it off; false once there is none left."""
+        self.left -= cost
+        return self.left >= 0
+
+
+def spots(data: bytes, effort: Effort) -> tuple[set[Spot], int]:
+    """Every secret in it, and up to where it was read: len(data) unless the effort was spent."""
+    known, lowered = catalogue(), data.lower()
+    found: set[Spot] = set()
+    for start in range(0, len(data), _CHUNK):
+        end = min(start + _CHUNK, len(data))
+        called = _called(known, lowered[start : end + known.overlap])
+        if not effort.spend((end - start) * _PER_BYTE):
+            return found, start
+        for n in called:
+            rule = known.rules[n]
+            if not effort.spend(_PER_RULE + end - start + 2 * rule.reach):
+                return found, start
+            found.update(
+                Spot(*span, n) for span in _matches(rule, data, max(start - rule.reach, 0), end + rule.reach, effort)
+            )
+            if effort.left < 0:
+                return found, start
+    return found, len(data)
+
+
+def _called(known: Catalogue, chunk: bytes) -> list[int]:
+    """The rules whose keywords are there, in order."""
+    hits = known.keywords.Match(chunk)
+    if hits is None and known.any_keyword.search(chunk):
+        # A set that runs out of memory says that nothing matched; then every rule is asked.
+        return list(range(len(known.rules)))
+    called = set(known.always)
+    for hit in hits or ():
+        called.update(known.needing[hit])
+    return sorted(called)
+
+
+def _matches(rule: Rule, data: bytes, start: int, end: int, effort: Effort) -> Iterator[tuple[int, int]]:
+    """What the rule holds for a secret between two places; a match that runs into the end is followed beyond it."""
+    end = min(end, len(data))
+    match = rule.regex.search(data, start, end)
+    while match is not None and effort.spend(_PER_MATCH):
+        match = _whole(rule, data, match, end)
+        span = _secret(rule, match)
+        if _is_secret(rule, data, match, span):
+            yield span
+            start = max(match.end(), match.start() + 1)
+        else:
+            start = max(span[0], match.start() + 1)
+        match = rule.regex.search(data, start, end) if start < end else None
+
+
+def _whole(rule: Rule, data: bytes, match: Any, end: int) -> Any:
+    for further in (end + _FAR, len(data)):
+        if match.end() < end or end >= len(data):
+            break
+        end = min(further, len(data))
+        match = rule.regex.match(data, match.start(), end) or match
+    return match
+
+
+def _secret(rule: Rule, match: Any) -> tuple[int, int]:
+    groups = [rule.group] if rule.group else range(1, match.re.groups + 1)
+    taking_part = (match.span(group) for group in groups if match.start(group) >= 0)
+    return next(taking_part, None) or (match.start(), match.end())
+
+
+def _is_secret(rule: Rule, data: bytes, match: Any, span: tuple[int, int]) -> bool:
+    start, end = span
+    if start == end or (rule.check and not checks.CHECKS[rule.check](data, start, end)):
+        return False
+    secret = data[start:end]
+    if rule.entropy and checks.entropy(secret) <= rule.entropy:
+        return False
+    matched = data[match.start() : match.end()]
+    return not any(allow.spares(secret, matched) for allow in rule.allows)
