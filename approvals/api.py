@@ -243,6 +243,7 @@ class StepUps(_OfTenant):
             decision=Decision(asked.validated_data["decision"]),
             seen=asked.validated_data["seen"],
             code=asked.validated_data["code"],
+            surface=SURFACE,
             now=clock.now(),
         )
         return Response(StepUpGiven(proof).data, status=status.HTTP_201_CREATED)

@@ -157,6 +157,30 @@ class Approval(models.Model):
         ]
 
 
+class Intent(models.Model):
+    """A vote begun elsewhere, to be confirmed on our own page: good for minutes, once. It proves nothing by itself."""
+
+    id = models.CharField(max_length=40, primary_key=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    request = models.ForeignKey(AccessRequest, on_delete=models.PROTECT, related_name="+")
+    membership = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")
+    decision = models.CharField(max_length=8, choices=Decision.choices)
+    reason = models.TextField(default="", blank=True)
+    surface = models.CharField(max_length=12)
+    number = models.PositiveSmallIntegerField()
+    wrong_numbers = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(decision__in=Decision.values), name="intent_decision_is_known"),
+            models.CheckConstraint(condition=Q(number__gte=10, number__lte=99), name="intent_number_has_two_digits"),
+            models.CheckConstraint(condition=Q(wrong_numbers__lte=3), name="intent_burns_after_three"),
+        ]
+
+
 class TotpDevice(models.Model):
     """A TOTP authenticator. The seed is encrypted; `last_step` only moves forward, in one guarded UPDATE."""
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from rest_framework.response import Response
 
-from approvals import totp, votes
+from approvals import intents, totp, votes
 from evidence import clock
 
 URN = "urn:countersign:problem:"
@@ -57,6 +57,16 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
     votes.SeenOther: (409, "seen-other", "This is not the request as it stands now. Read it again, then decide."),
     votes.AlreadyVoted: (409, "already-voted", "You voted on this already, and a vote stands."),
     votes.StepUpNeeded: (401, "step-up-needed", "This vote needs a fresh code from your authenticator."),
+    intents.IntentOver: (
+        410,
+        "confirmation-over",
+        "This confirmation was used, ran out, or had three wrong numbers. Press the button again where you came from.",
+    ),
+    intents.WrongNumber: (
+        401,
+        "wrong-number",
+        "That is not the number shown where you came from. If you pressed no button there, close this page.",
+    ),
     votes.ProofRefused: (401, "step-up-refused", "The confirmation ran out or was for another vote. Enter a new code."),
 }
 REFUSALS = tuple(_TABLE)

@@ -19,6 +19,7 @@ from registry.models import Membership
 
 GOOD_FOR = timedelta(minutes=5)
 _NONCE_BYTES = 32
+_TOTP_DIGITS = 8  # what is longer is a recovery code
 
 
 class Method(StrEnum):
@@ -29,6 +30,11 @@ class Method(StrEnum):
 
 
 ASSURANCE = {Method.TOTP: StepUp.TOTP, Method.RECOVERY: StepUp.TOTP}
+
+
+def method_of(code: str) -> Method:
+    """What is meant by a code in a field that takes both."""
+    return Method.RECOVERY if len(totp.normalised(code)) > _TOTP_DIGITS else Method.TOTP
 
 
 class SeenOther(Exception):
@@ -48,9 +54,12 @@ def pass_totp(
     decision: Decision,
     seen: str,
     code: str,
+    surface: str = "",
     now: datetime,
 ) -> StepUpProof:
     """Check and use up a code, and bind what it proves to this one vote for five minutes.
+
+    `surface` is told in evidence: a code typed into somebody else's window is worth less than one typed into ours.
 
     Raises UnknownRequest, NotPending, SeenOther before the code is looked at, then `totp.NotPassed` in its kinds; a
     code that did not pass is recorded. Must not run inside a transaction.
@@ -62,9 +71,11 @@ def pass_totp(
     try:
         verify(membership.user, code, now=now)
     except totp.NotPassed as error:
-        _record_failure(request_id, membership, method=method, error=error, now=now)
+        _record_failure(request_id, membership, method=method, surface=surface, error=error, now=now)
         raise
-    return _proof(request_id, membership, method=method, decision=decision, seen=seen, now=now)
+    return _proof(
+        request_id, membership, method=method, decision=decision, seen=seen, surface=surface, now=now
+    )  # fmt: skip
 
 
 def consume(
@@ -126,7 +137,14 @@ def _check_askable(request: AccessRequest, membership: Membership, *, seen: str,
 
 
 def _proof(
-    request_id: str, membership: Membership, *, method: Method, decision: Decision, seen: str, now: datetime
+    request_id: str,
+    membership: Membership,
+    *,
+    method: Method,
+    decision: Decision,
+    seen: str,
+    surface: str,
+    now: datetime,
 ) -> StepUpProof:
     with transaction.atomic():
         request = lifecycle.locked(request_id, tenant_id=membership.tenant_id)
@@ -148,20 +166,24 @@ def _proof(
         proof.save(force_insert=True)
         record(
             Event.STEPUP_PASSED, request, actor=_actor(membership), now=at, event_id=proof.pk,
-            detail={"method": method.value, "decision": decision.value, "challenge": proof.challenge},
+            detail={**_how(method, surface), "decision": decision.value, "challenge": proof.challenge},
         )  # fmt: skip
     return proof
 
 
 def _record_failure(
-    request_id: str, membership: Membership, *, method: Method, error: totp.NotPassed, now: datetime
+    request_id: str, membership: Membership, *, method: Method, surface: str, error: totp.NotPassed, now: datetime
 ) -> None:
     with transaction.atomic():
         request = lifecycle.locked(request_id, tenant_id=membership.tenant_id)
         record(
             Event.STEPUP_FAILED, request, actor=_actor(membership), now=max(now, clock.now()),
-            detail={"method": method.value, "reason": type(error).__name__},
+            detail={**_how(method, surface), "reason": type(error).__name__},
         )  # fmt: skip
+
+
+def _how(method: Method, surface: str) -> dict[str, str]:
+    return {"method": method.value, "surface": surface} if surface else {"method": method.value}
 
 
 def _actor(membership: Membership) -> Actor:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from approvals.views import account, dashboard, decisions, evidence, inbox, request, signing
+from approvals.views import account, confirm, dashboard, decisions, evidence, inbox, request, signing
 
 urlpatterns = [
     path("", dashboard.page),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("requests/<str:request_id>/", request.page),
     path("requests/<str:request_id>/live/", request.live),
     path("requests/<str:request_id>/vote/", request.vote),
+    path("requests/<str:request_id>/confirm/", confirm.page),
     path("decisions/", decisions.page),
     path("decisions/<str:evaluation_id>/", decisions.why),
     path("evidence/", evidence.page),

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from approvals import card, counting, inbox, problems, requirements, shown, story, totp, votes
 from approvals.models import AccessRequest, Decision, Status
-from approvals.stepup import Method, pass_totp
+from approvals.stepup import method_of, pass_totp
 from approvals.views.chrome import NOTHING_NEW, for_members, reads_decisions
 from countersign.policy.values import StepUp
 from evidence import clock
@@ -21,15 +21,14 @@ from registry.models import Membership
 SURFACE = "web"
 _FIRST_SEEN = "first_seen"  # in the session: when this person's page first showed a request
 _REMEMBERED = 50
-_TOTP_DIGITS = 8  # what is longer is a recovery code
 
 
 @require_safe
 @for_members
 def page(request: HttpRequest, membership: Membership, request_id: str) -> HttpResponse:
     asked = _of_tenant(request_id, membership)
-    _note_first_seen(request, request_id)
-    return render(request, "request.html", _whole(asked, membership, now=clock.now()))
+    note_first_seen(request, request_id)
+    return render(request, "request.html", whole(asked, membership, now=clock.now()))
 
 
 @require_safe
@@ -72,15 +71,14 @@ def _cast(request: HttpRequest, asked: AccessRequest, membership: Membership, de
     bound |= {"decision": decision, "seen": seen}
     proof = None
     if code.strip() and votes.needed_step_up(asked, membership) != StepUp.NONE:
-        method = Method.RECOVERY if len(totp.normalised(code)) > _TOTP_DIGITS else Method.TOTP
-        proof = pass_totp(asked.pk, method=method, code=code, now=now, **bound).pk
+        proof = pass_totp(asked.pk, method=method_of(code), code=code, surface=SURFACE, now=now, **bound).pk
     votes.cast(
         asked.pk,
         reason=request.POST.get("reason", "").strip(),
         step_up=proof,
         surface=SURFACE,
         now=now,
-        first_seen_at=_first_seen(request, asked.pk),
+        first_seen_at=first_seen(request, asked.pk),
         **bound,
     )
 
@@ -90,7 +88,7 @@ def _again(
 ) -> HttpResponse:
     """The same page with what is wrong, and what the person had written still in the form."""
     asked.refresh_from_db()
-    context = _whole(asked, membership, now=clock.now())
+    context = whole(asked, membership, now=clock.now())
     context |= {"error": words, "reason": request.POST.get("reason", "")}
     return render(request, "request.html", context, status=status)
 
@@ -103,7 +101,8 @@ def _of_tenant(request_id: str, membership: Membership) -> AccessRequest:
     return found
 
 
-def _whole(asked: AccessRequest, membership: Membership, *, now: datetime) -> dict[str, Any]:
+def whole(asked: AccessRequest, membership: Membership, *, now: datetime) -> dict[str, Any]:
+    """All that a page about one request needs to show it to this member."""
     reads_why = reads_decisions(membership) or inbox.concerns(membership, asked.pk)
     return {**_context(asked, membership, now=now), "reads_why": reads_why}
 
@@ -145,7 +144,7 @@ def _may(asked: AccessRequest, membership: Membership, *, now: datetime) -> dict
     return {"eligible": True, "needs_code": needed != StepUp.NONE, "counts_from": counts_from}
 
 
-def _note_first_seen(request: HttpRequest, request_id: str) -> None:
+def note_first_seen(request: HttpRequest, request_id: str) -> None:
     """Kept in the reader's session: looking at a page changes nothing that anybody else could see."""
     seen = request.session.get(_FIRST_SEEN, {})
     if request_id not in seen:
@@ -153,6 +152,7 @@ def _note_first_seen(request: HttpRequest, request_id: str) -> None:
         request.session[_FIRST_SEEN] = {**kept, request_id: clock.now().isoformat()}
 
 
-def _first_seen(request: HttpRequest, request_id: str) -> datetime | None:
+def first_seen(request: HttpRequest, request_id: str) -> datetime | None:
+    """When this session first saw it; None if it never did."""
     at = request.session.get(_FIRST_SEEN, {}).get(request_id)
     return datetime.fromisoformat(at) if at else None
