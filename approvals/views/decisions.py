@@ -31,6 +31,7 @@ def page(request: HttpRequest, membership: Membership) -> HttpResponse:
         "wanted": wanted,
         "outcomes": OUTCOMES,
         "filtered": bool(filters),
+        "scanned": f"{decisions.SCANNED:,}",
         "newest": f"?{urlencode(filters)}" if filters else "/decisions/",
         "older": f"?{urlencode({**filters, 'before': found.following})}",
         "first": number is None,

@@ -129,7 +129,19 @@ class TestList:
         monkeypatch.setattr(decisions, "_AT_ONCE", 10)
         page = text(signed_in(ours.ada).get("/decisions/?agent=nobody"))
         assert "No decision back to" in page
+        assert "A filter looks through 20 decisions at a time. This page looked back to" in page
         assert ">Older<" in page
+
+    def test_it_says_how_far_it_looked_below_what_it_found(self, ours: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Else three of a hundred denials would look like all there are."""
+        monkeypatch.setattr(decisions, "SCANNED", 20)
+        monkeypatch.setattr(decisions, "_AT_ONCE", 10)
+        page = text(signed_in(ours.ada).get("/decisions/?outcome=deny"))
+        assert 0 < len(shown(page)) < 12
+        assert "This page looked back to" in page
+
+    def test_a_list_that_is_whole_says_nothing_of_that(self, ours: World) -> None:
+        assert "This page looked back to" not in text(signed_in(ours.ada).get("/decisions/?outcome=deny"))
 
     def test_abuse_016_names_that_hide_are_escaped(self, ours: World) -> None:
         page = text(signed_in(ours.ada).get("/decisions/"))
