@@ -31,7 +31,7 @@ class ReleaseRefused(Exception):
 
 
 def publish(tenant: Tenant, text: str, *, file: str, actor: Actor, now: datetime) -> Release:
-    """Compile and test against the registry, sign, insert, put in force, record. Raises PolicyErrors with all problems."""
+    """Compile and test against the registry, sign, insert, put in force, record. Raises PolicyErrors, all at once."""
     with transaction.atomic():
         locked = changes.lock(tenant)
         policy = check(locked, text, file=file)
