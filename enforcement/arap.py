@@ -1,14 +1,12 @@
-"""Requests as rows in, tasks and results as the AuthZEN access request profile shapes them out. Pure."""
+"""What an escalation offers its caller, as the AuthZEN access request profile shapes it. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from approvals.models import AccessRequest, Approval, Status
+from approvals.handle import PATH as PATH
 from countersign.policy.values import Reason
 from evidence.journal import timestamp
-
-PATH = "/access/v1/requests"
 
 NEXT_ACTION: Mapping[Reason, str] = {
     Reason.APPROVAL_EXPIRED: "request",
@@ -20,54 +18,9 @@ NEXT_ACTION: Mapping[Reason, str] = {
 }
 """What a PEP should do after a refused re-evaluation (profile, completion semantics). Any other reason: nothing."""
 
-_TOLD = {
-    Status.PENDING: ("Waiting for approval", "People have been asked. The call may run once they agree."),
-    Status.APPROVED: ("Approved", "Ask again with this approval; it is good for this very call."),
-    Status.DENIED: ("Denied", "The people asked said no."),
-    Status.EXPIRED: ("Expired", "Nobody answered in time. Ask again if it still matters."),
-    Status.CANCELLED: ("Cancelled", "The request was withdrawn."),
-    Status.FAILED: ("Failed", "The request could not be completed."),
-}
-
 
 def endpoint(base_url: str) -> str:
     return base_url + PATH
-
-
-def task(request: AccessRequest, *, base_url: str) -> dict[str, Any]:
-    """The task handle. Says nothing of who was asked: a caller need not know."""
-    status_endpoint = f"{base_url}{PATH}/{request.pk}"
-    title, description = _TOLD[Status(request.status)]
-    told: dict[str, Any] = {
-        "id": request.pk,
-        "status": request.status,
-        "status_endpoint": status_endpoint,
-        "expires_at": timestamp(request.expires_at),
-        "display": {"title": title, "description": description},
-    }
-    if request.status == Status.PENDING:
-        told["links"] = {"cancel": f"{status_endpoint}/cancel"}
-    return told
-
-
-def result(approval: Approval) -> dict[str, Any]:
-    """The only completion mode there is: ask again, and present this."""
-    return {
-        "mode": "reevaluate",
-        "approval": {
-            "id": approval.pk,
-            "approved_at": timestamp(approval.issued_at),
-            "approved_until": timestamp(approval.expires_at),
-        },
-    }
-
-
-def told(request: AccessRequest, approval: Approval | None, *, base_url: str) -> dict[str, Any]:
-    """`{"task": …}` and, once approved, `"result"`."""
-    whole: dict[str, Any] = {"task": task(request, base_url=base_url)}
-    if request.status == Status.APPROVED and approval is not None:
-        whole["result"] = result(approval)
-    return whole
 
 
 def requestable(

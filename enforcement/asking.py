@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from approvals import requests
-from approvals.models import AccessRequest, Approval, Status
+from approvals import handle, requests
+from approvals.models import AccessRequest, Status
 from approvals.requests import Ask
 from countersign.policy.values import Because, Outcome, Reason, Verdict
 from countersign.proof.events import Event
@@ -121,12 +121,11 @@ def under_commitment_of(request: AccessRequest, asked: Asked, world: World) -> A
 
 def _access(step: Step, moment: Moment, said: Said, request: AccessRequest | None) -> dict[str, Any]:
     base_url = settings.COUNTERSIGN.base_url
-    approval = Approval.objects.filter(request=request).first() if request else None
     return arap.requestable(
         expires_at=moment.now + DENIAL_LIFE,
         template=None if step.key.brief else telling.template_of(step.verdict),
         description=" ".join(one.message for one in said.reasons),
-        found=arap.told(request, approval, base_url=base_url) if request else {},
+        found=handle.document(request, base_url=base_url, brief=step.key.brief) if request else {},
         base_url=base_url,
     )
 

@@ -7,12 +7,12 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 
-from approvals import requests
-from approvals.models import AccessRequest, Approval, Status
+from approvals import handle, requests
+from approvals.models import AccessRequest, Status
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Mode, Outcome
 from countersign.proof import canonical, digests
-from enforcement import arap, asking, authn, decide, http, moments, parse, pool, waiting
+from enforcement import asking, authn, decide, http, moments, parse, pool, waiting
 from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.clock import clock
@@ -89,7 +89,7 @@ def _submit(caller: Caller, submission: Mapping[str, Any], key: str, moment: Mom
     if key and (known := Submission.objects.filter(credential_id=caller.key.id, key=key).first()):
         if known.body_digest != body_digest:
             raise Problem(Kind.DUPLICATE_REQUEST, "The Idempotency-Key was used with another body.")
-        return _tell(AccessRequest.objects.get(pk=known.request_id))
+        return _tell(AccessRequest.objects.get(pk=known.request_id), caller)
     step = _denied(caller, submission, moment)
     try:
         opened = requests.open_or_join(
@@ -108,7 +108,7 @@ def _submit(caller: Caller, submission: Mapping[str, Any], key: str, moment: Mom
             request_id=opened.request.pk,
             made_at=moment.now,
         )
-    return _tell(opened.request)
+    return _tell(opened.request, caller)
 
 
 def _denied(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> Step:
@@ -186,12 +186,11 @@ def _justification(submission: Mapping[str, Any], asked: Asked) -> str:
 
 
 def _told(caller: Caller, request_id: str) -> dict[str, Any]:
-    return _tell(_visible(caller, request_id))
+    return _tell(_visible(caller, request_id), caller)
 
 
-def _tell(request: AccessRequest) -> dict[str, Any]:
-    approval = Approval.objects.filter(request=request).first()
-    return arap.told(request, approval, base_url=settings.COUNTERSIGN.base_url)
+def _tell(request: AccessRequest, caller: Caller) -> dict[str, Any]:
+    return handle.document(request, base_url=settings.COUNTERSIGN.base_url, brief=caller.key.brief)
 
 
 def _visible(caller: Caller, request_id: str) -> AccessRequest:
@@ -215,7 +214,7 @@ def _cancel(caller: Caller, request_id: str, reason: str, moment: Moment) -> dic
         )  # fmt: skip
     except requests.NotPending as error:
         raise Problem(Kind.INVALID_TASK_STATE, f"The task is {error.status}.") from error
-    return _tell(closed)
+    return _tell(closed, caller)
 
 
 def _wait(query: str) -> float:

@@ -14,7 +14,7 @@ from approvals.models import AccessRequest, Approval
 from enforcement.models import Custody, Escalation, Execution
 from evidence import clock, kept, ledger
 from evidence.models import KeptArguments
-from tests.approvals.asking import vote
+from tests.approvals.asking import DENY, vote
 from tests.enforcement.machine import EVALUATION, REQUESTS, Reply, ask, big, get, post, question, send, together
 from tests.worlds import POLICY, SETUP, World, world
 
@@ -274,6 +274,31 @@ class TestTask:
     @pytest.mark.parametrize("wait", ["x", "-1", "nan", "inf"])
     def test_refuses_a_wait_that_is_no_time(self, acme, wait):
         assert get(f"{REQUESTS}/arq_1?wait={wait}", acme.pep_key).status == 400
+
+    def test_tells_why_it_was_denied_to_whom_everything_is_told(self, acme):
+        request = vote(opened(acme, fresh()), acme.erin, DENY, reason="Ask for store credit instead.")
+        display = get(f"{REQUESTS}/{request.pk}", acme.pep_key).json["task"]["display"]
+        assert display["description"].endswith("said no. They wrote: Ask for store credit instead.")
+        assert display["urn:countersign:display:reason"] == "Ask for store credit instead."
+
+    def test_abuse_145_does_not_tell_an_agent_why_it_was_denied(self, acme):
+        request = vote(opened(acme, fresh()), acme.erin, DENY, reason="Only up to 180.")
+        task = get(f"{REQUESTS}/{request.pk}", acme.agent_key).json["task"]
+        assert task["status"] == "denied"
+        assert "180" not in str(task)
+
+    def test_does_not_name_who_denied_nor_a_secret_they_wrote(self, acme):
+        reason = "No. Revoke AKIA" + "Z7Q3TN4WLPXK2M6B" + " first. " + "x" * 600
+        request = vote(opened(acme, fresh()), acme.erin, DENY, reason=reason)
+        told = get(f"{REQUESTS}/{request.pk}", acme.pep_key).json["task"]["display"]["urn:countersign:display:reason"]
+        assert told.startswith("No. Revoke [redacted: ")
+        assert (len(told), told[-1]) == (500, "…")
+        assert "erin" not in str(get(f"{REQUESTS}/{request.pk}", acme.pep_key).json)
+
+    def test_tells_no_reason_where_none_was_given(self, acme):
+        request = vote(opened(acme, fresh()), acme.erin, DENY)
+        display = get(f"{REQUESTS}/{request.pk}", acme.pep_key).json["task"]["display"]
+        assert display == {"title": "Denied", "description": "The people asked said no."}
 
     def test_can_be_cancelled_once(self, acme):
         request = opened(acme, fresh())
