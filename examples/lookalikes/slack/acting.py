@@ -14,6 +14,10 @@ class Impossible(Exception):
     """A person cannot do that in Slack: it is not on their screen, or the client stops them. The text says why."""
 
 
+class Unfilled(Impossible):
+    """The client keeps a modal back whose fields are not filled as they should be; they say so themselves."""
+
+
 def elements_of(blocks: Blocks) -> list[tuple[str, Json]]:
     """Every element a person can use, with the id of its block."""
     found: list[tuple[str, Json]] = []
@@ -138,7 +142,7 @@ def submit_payload(workspace: Workspace, user: str, values: Mapping[str, str], *
         top.errors = missing(top.shape["blocks"], values)
         if top.errors:
             workspace.changed()
-            raise Impossible("; ".join(top.errors.values()))
+            raise Unfilled("; ".join(top.errors.values()))
         return payloads.submitted(workspace, top, state=state_of(top.shape["blocks"], values))
 
 

@@ -72,6 +72,8 @@ def _acted(act: Act) -> Callable[[Request], Awaitable[Response]]:
             return JSONResponse({"error": "application/json is needed"}, status_code=415)
         try:
             done = await act(await request.json())
+        except acting.Unfilled:
+            return JSONResponse({"unfilled": True})
         except (acting.Impossible, TypeError, ValueError, KeyError) as error:
             return JSONResponse({"error": str(error)}, status_code=409)
         return JSONResponse(_told(done) if isinstance(done, Delivered) else {"done": done})
