@@ -1,0 +1,1 @@
+"""Jira: an issue for each request, commands and moves that may be votes. A surface, never authentication."""

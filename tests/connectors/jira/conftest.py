@@ -1,0 +1,35 @@
+"""A running look-alike for this room's tests, with one project."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from connectors.port import Account
+from examples.lookalikes.jira.server import Jira
+
+SECRET = "a-secret-for-webhooks"
+
+
+@pytest.fixture(scope="package")
+def running() -> Iterator[Jira]:
+    with Jira() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: Jira) -> Iterator[Jira]:
+    """Empty, with the project OPS."""
+    running.site.issues.clear()
+    running.site.calls.clear()
+    running.site.add_project("OPS")
+    yield running
+    running.site.faults.clear()
+    running.site.index_delay = 0.0
+    running.hooks.wait()
+    running.hooks.hooks.clear()
+    running.hooks.delivered.clear()
+
+
+@pytest.fixture
+def account(server: Jira) -> Account:
+    return Account("acme", 1, "jira", server.settings(webhook_secret=SECRET))
