@@ -16,6 +16,8 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.socket_mode import SocketModeClient
 from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.webhook import WebhookClient
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from examples.lookalikes.slack import rules
 from examples.lookalikes.slack.acme import APPROVALS, GENERAL
@@ -571,8 +573,9 @@ class TestSocketMode:
         world.until(lambda: not world.sockets.are_open)
 
     def test_needs_a_ticket_that_was_given_out(self, world: SlackWorld):
-        told = httpx2.get(f"{world.url}/link/?ticket=guess")
-        assert told.status_code != 101
+        with pytest.raises(InvalidStatus), connect(f"{world.url.replace('http', 'ws')}/link/?ticket=guess"):
+            pass
+        assert not world.sockets.are_open
 
 
 class TestPage:
