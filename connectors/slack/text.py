@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from slack_sdk.models.blocks import MarkdownTextObject, PlainTextObject
 
 NOTHING = "–"
-_HIDING = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_HIDING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _HALF_ENTITY = re.compile(r"&\w{0,3}\Z")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})  # docs.slack.dev: escaping text
 
@@ -36,6 +36,12 @@ def fence(value: str) -> str:
 def link(url: str, words: str) -> str:
     """A link of ours: the address is never a caller's."""
     return f"<{escape(url).replace('|', '%7C')}|{escape(words)}>"
+
+
+def linked(words: str, *, origin: str) -> str:
+    """Words of ours, in which the addresses of this service, and no others, are links."""
+    ours = re.compile(rf"{re.escape(escape(origin))}/(?:[^\s|&]|&amp;)*(?<![.,;:!?)])")
+    return ours.sub(lambda found: f"<{found[0]}>", escape(words))
 
 
 def moment(at: datetime) -> str:

@@ -1,0 +1,227 @@
+"""Slack as a Transport: a card a request, edited as it changes, its story in the card's thread.
+
+The SDK's own retries sleep in the calling thread; ours go through the outbox. Each message carries the request's id and
+how far its story is told in its metadata, where a post whose answer was lost is found again. Any member and app of
+the workspace may read metadata and post some of its own: only that of our own messages is believed.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from slack_sdk import WebClient
+from slack_sdk.models.blocks import ContextBlock, SectionBlock
+from slack_sdk.web import SlackResponse
+
+from connectors.port import Account, Moment, Place, Ref, Told
+from connectors.slack import card
+from connectors.slack.failures import GONE, SlackRefused, translated
+from connectors.slack.manifest import HISTORY, SCOPES
+from connectors.slack.text import cut, escape, linked, marked, moment, plain
+
+SECONDS = 5
+EVENT = "countersign_request"
+_PENDING = "pending"
+_BEFORE = "0"  # sorts before any time
+_MOMENTS = 40  # one block each
+_PAGE, _PAGES = 500, 3  # with SECONDS, all calls of one telling fit into the time a delivery is ours
+_SKEW = timedelta(minutes=5)  # between our clock and Slack's
+_PERSON = ("U", "W")
+# Texts are ours to the last character: nothing in them is looked for, linked or unfolded. chat.update would otherwise.
+_AS_IT_IS: Mapping[str, Any] = {"parse": "none", "link_names": False}
+_POSTED: Mapping[str, Any] = {**_AS_IT_IS, "unfurl_links": False, "unfurl_media": False}
+
+# The SDK logs what it sends and what it cannot read, requests' arguments and foreign pages among it.
+_SILENT = logging.getLogger("connectors.slack.sdk")
+_SILENT.setLevel(logging.CRITICAL + 1)
+
+
+def open_(account: Account) -> "Slack":
+    """Ready to tell; nothing is sent yet."""
+    return Slack(client(account), team=account.settings.get("team", ""))
+
+
+def client(account: Account, *, seconds: int = SECONDS) -> WebClient:
+    """The account's Web API, which gives up after `seconds` and tries nothing twice."""
+    return WebClient(
+        token=account.settings.get("bot_token", ""),
+        base_url=account.settings.get("api_url") or WebClient.BASE_URL,
+        timeout=seconds,
+        retry_handlers=[],
+        logger=_SILENT,
+    )
+
+
+class Slack:
+    """One workspace. `team`: its id, if the account names the one it must be."""
+
+    def __init__(self, web: WebClient, *, team: str = "") -> None:
+        self._web = web
+        self._team = team
+
+    def post(self, place: Place, told: Told) -> Ref:
+        """A new card. What the request's story has by then is on the card."""
+        channel = self._channel(place)
+        answer = _call(
+            self._web.chat_postMessage, channel=channel, metadata=_metadata(told), **card.message(told), **_POSTED
+        )
+        return _ref(str(answer["channel"]), str(answer["ts"]), until=_latest(told.story))
+
+    def edit(self, place: Place, ref: Ref, told: Told) -> Ref:
+        """The card as it is now, then what is new of the story in its thread.
+
+        A card that somebody deleted while the request waits is posted anew.
+        """
+        try:
+            return self._updated(ref, told)
+        except SlackRefused as refused:
+            if refused.code not in GONE:
+                raise
+        if told.status != _PENDING:  # somebody tidied up; what is over needs no card
+            return ref
+        found = self.find(place, told)
+        return self.post(place, told) if found is None or found["ts"] == ref["ts"] else self._updated(found, told)
+
+    def find(self, place: Place, told: Told) -> Ref | None:
+        """Our own message with this request's id; None too where the app may not read the channel's history."""
+        channel = self._channel(place)
+        since = f"{(told.opened_at - _SKEW).timestamp():.6f}"
+        pages = self._pages(self._web.conversations_history, channel=channel, oldest=since)
+        try:
+            named = [message for message in pages if _told_until(message, told)]
+            own = str(_call(self._web.auth_test)["bot_id"]) if named else ""
+        except SlackRefused as refused:
+            if refused.code == "missing_scope":
+                return None
+            raise
+        for message in named:
+            if message.get("bot_id") == own:
+                return _ref(channel, str(message["ts"]), until=_told_until(message, told))
+        return None
+
+    def say(self, place: Place, words: str) -> None:
+        """Words of ours; of the addresses in them only those of this service become links."""
+        markup = cut(linked(words, origin=settings.COUNTERSIGN.base_url), SectionBlock.text_max_length)
+        block = SectionBlock(text=marked(markup), expand=True).to_dict()
+        channel = self._channel(place)
+        _call(self._web.chat_postMessage, channel=channel, text=escape(cut(words, 300)), blocks=[block], **_POSTED)
+
+    def check(self) -> str:
+        """The workspace, what the app is called there, and whether it may do what we need."""
+        answer = _call(self._web.auth_test)
+        team = str(answer.get("team_id", ""))
+        if self._team and team != self._team:
+            raise SlackRefused(
+                f"The bot token is of workspace {team}, not of {self._team}. Enter the right one.", permanent=True
+            )
+        granted = _scopes(answer)
+        if granted is not None and not granted >= SCOPES:
+            words = f"The app lacks {', '.join(sorted(SCOPES - granted))}. Compare its manifest with"
+            raise SlackRefused(f"{words} `manage.py slack_manifest`, then install it again.", permanent=True)
+        blind = granted is not None and not granted & HISTORY
+        note = " It may not read channels: a card whose answer is lost on the way is posted twice." if blind else ""
+        return f"Slack lets us into {answer.get('team', team)} ({team}) as {answer.get('user', 'a bot')}.{note}"
+
+    def publish(self, user: str, view: Mapping[str, Any]) -> None:
+        """Set one person's App Home."""
+        _call(self._web.views_publish, user_id=user, view=dict(view))
+
+    def _updated(self, ref: Ref, told: Told) -> Ref:
+        _call(
+            self._web.chat_update, channel=ref["channel"], ts=ref["ts"], metadata=_metadata(told),
+            **card.message(told), **_AS_IT_IS,
+        )  # fmt: skip
+        return self._tell_story(ref, told)
+
+    # --- the thread
+
+    def _tell_story(self, ref: Ref, told: Told) -> Ref:
+        """One reply with all that is new, by time: lines of a story may fold. The card says what was before it."""
+        until = ref.get("until", "")
+        if _since(told.story, until):
+            until = max(until, self._replied(ref, told))
+        new = _since(told.story, until)
+        if new:
+            _call(
+                self._web.chat_postMessage, channel=ref["channel"], thread_ts=ref["ts"], metadata=_metadata(told),
+                text=escape(cut(" ".join(one.words for one in new), 300)), blocks=_moments(new), **_POSTED,
+            )  # fmt: skip
+        return _ref(ref["channel"], ref["ts"], until=max(until, _latest(told.story)))
+
+    def _replied(self, ref: Ref, told: Told) -> str:
+        """How far our own replies tell the story already: the answer to one of them may have been lost."""
+        pages = self._pages(self._web.conversations_replies, channel=ref["channel"], ts=ref["ts"])
+        try:
+            thread = list(pages)
+        except SlackRefused as refused:
+            if refused.code == "missing_scope":
+                return ""
+            raise
+        own = thread[0].get("bot_id") if thread else None
+        replies = [message for message in thread[1:] if own and message.get("bot_id") == own]
+        return max((_told_until(message, told) for message in replies), default="")
+
+    def _pages(self, method: Callable[..., SlackResponse], **arguments: Any) -> Iterator[dict[str, Any]]:
+        cursor = ""
+        for _ in range(_PAGES):
+            answer = _call(method, limit=_PAGE, include_all_metadata=True, cursor=cursor or None, **arguments)
+            yield from answer.get("messages") or []
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return
+
+    def _channel(self, place: Place) -> str:
+        """Where to post. A person is told in the direct messages with the app, which are opened for it."""
+        wanted = str(place.config.get("channel") or place.key).rpartition("/")[2]  # a person may come as TEAM/USER
+        if not wanted.startswith(_PERSON):
+            return wanted
+        return str(_call(self._web.conversations_open, users=wanted)["channel"]["id"])
+
+
+def _call(method: Callable[..., SlackResponse], **arguments: Any) -> SlackResponse:
+    with translated():
+        return method(**arguments)
+
+
+def _ref(channel: str, ts: str, *, until: str) -> Ref:
+    return {"channel": channel, "ts": ts, "until": until}
+
+
+def _metadata(told: Told) -> dict[str, Any]:
+    """No more than an id that opens nothing, and a time: everybody in the workspace can read it."""
+    return {"event_type": EVENT, "event_payload": {"request": told.request_id, "until": _latest(told.story)}}
+
+
+def _told_until(message: Mapping[str, Any], told: Told) -> str:
+    """How far a message tells this request's story; empty if it speaks of something else."""
+    metadata = message.get("metadata") or {}
+    payload = metadata.get("event_payload") or {}
+    is_about_it = metadata.get("event_type") == EVENT and payload.get("request") == told.request_id
+    return str(payload.get("until") or _BEFORE) if is_about_it else ""
+
+
+def _latest(story: Sequence[Moment]) -> str:
+    return max((_written(one.at) for one in story), default=_BEFORE)
+
+
+def _since(story: Sequence[Moment], until: str) -> list[Moment]:
+    return [one for one in story if _written(one.at) > until]
+
+
+def _written(at: datetime) -> str:
+    """A time as text that sorts as the time does."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _moments(story: Sequence[Moment]) -> list[dict[str, Any]]:
+    """When and what, a line each."""
+    lines = [(marked(moment(one.at)), plain(one.words, most=1000)) for one in story[:_MOMENTS]]
+    return [ContextBlock(elements=line).to_dict() for line in lines]
+
+
+def _scopes(answer: SlackResponse) -> frozenset[str] | None:
+    """What the token may, by the header that says so; None if this Slack does not send it."""
+    told = next((value for name, value in answer.headers.items() if name.lower() == "x-oauth-scopes"), None)
+    return None if told is None else frozenset(scope.strip() for scope in str(told).split(","))
