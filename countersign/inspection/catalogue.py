@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -51,6 +51,8 @@ class Catalogue:
     keywords: Any
     needing: tuple[tuple[int, ...], ...]
     overlap: int
+    fields: Mapping[str, str]
+    placeholder: Any
 
 
 @cache
@@ -61,7 +63,9 @@ def catalogue() -> Catalogue:
     listed = [*theirs["rules"], *ours["rules"]]
     generic = tuple(_allow(one) for one in ours["generic"]["allow"])
     rules = tuple(_rule(one, everywhere, generic) for one in listed)
-    return _indexed(rules, [one["keywords"] for one in listed])
+    fields = {field: name for name, listed in ours["fields"].items() for field in listed}
+    placeholder = re2.compile(ours["placeholder"].encode())
+    return replace(_indexed(rules, [one["keywords"] for one in listed]), fields=fields, placeholder=placeholder)
 
 
 def _read(name: str) -> Any:
@@ -107,4 +111,6 @@ def _indexed(rules: tuple[Rule, ...], keywords: Sequence[Sequence[str]]) -> Cata
         keywords=chosen,
         needing=tuple(tuple(n for n, listed in enumerate(keywords) if word in listed) for word in words),
         overlap=max(len(word) for word in words),
+        fields={},
+        placeholder=None,
     )

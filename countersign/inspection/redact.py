@@ -1,13 +1,17 @@
 """Text or JSON in, the same without its secrets out; each is replaced by what it was: `[redacted: aws-access-key]`."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from countersign.inspection import spotting
 from countersign.inspection.catalogue import catalogue
+from countersign.inspection.effort import Effort
+from countersign.inspection.layout import lay_out, rebuilt
+from countersign.inspection.places import NOT_INSPECTED, Place, apart, replaced
+from countersign.inspection.readings import Reading, readings
+from countersign.inspection.spotting import spots
 
-_EFFORT = 20_000_000
+_ROUNDS = 3  # what stood beside a secret may be read differently without it
+_CONTINUED, _IS_CONTINUED = 0xC0, 0x80  # how UTF-8 marks the bytes of a letter after its first
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,53 +23,57 @@ class Redacted:
 
 
 def redact(text: str) -> Redacted:
-    """Every secret replaced by its kind; all else is unchanged, byte for byte."""
+    """Every secret replaced by its kind, all else unchanged byte for byte. Redacting the outcome changes nothing."""
+    names: set[str] = set()
     data = text.encode("utf-8", "surrogatepass")
-    found, _ = spotting.spots(data, spotting.Effort(_EFFORT))
-    if not found:
-        return Redacted(text, ())
-    rules = catalogue().rules
-    return _replaced(data, [(spot.start, spot.end, rules[spot.rule].name) for spot in found])
+    for _ in range(_ROUNDS):
+        places = _places(data)
+        if not places:
+            break
+        names.update(name for _, _, name in places)
+        data = replaced(data, places)
+    return Redacted(data.decode("utf-8", "surrogatepass"), tuple(sorted(names))) if names else Redacted(text, ())
 
 
 def redact_value(value: Any) -> tuple[Any, tuple[str, ...]]:
-    """The same for JSON, keys included."""
-    found: set[str] = set()
-    made = _walked(value, found)
-    return made, tuple(sorted(found))
+    """The same for JSON, keys included, and the names found. What stands under `"password"` is always one.
+
+    A number that is taken out becomes text. What is not JSON is neither looked at nor changed.
+    """
+    names: set[str] = set()
+    for _ in range(_ROUNDS):
+        layout = lay_out(value)
+        places = apart([*_places(layout.data), *layout.named])
+        if not places:
+            break
+        names.update(name for _, _, name in places)
+        value = rebuilt(value, layout, places)
+    return value, tuple(sorted(names))
 
 
-def _walked(value: Any, found: set[str]) -> Any:
-    if isinstance(value, str):
-        redacted = redact(value)
-        found.update(redacted.found)
-        return redacted.text
-    if isinstance(value, dict):
-        return {_walked(key, found): _walked(item, found) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_walked(item, found) for item in value]
-    return value
+def _places(data: bytes) -> list[Place]:
+    """Where the secrets are in any reading, in order and apart; and the rest, if a reading cost too much to finish."""
+    rules = catalogue().rules
+    found: list[Place] = []
+    for reading in readings(data):
+        spotted, end = spots(reading.data, Effort())
+        found += [(*reading.origin(spot.start, spot.end), rules[spot.rule].name) for spot in spotted]
+        unread = _unread(reading, end)
+        if unread is not None:
+            found.append((_start_of_letter(data, unread), len(data), NOT_INSPECTED))
+    return apart(found)
 
 
-def _replaced(data: bytes, places: Iterable[tuple[int, int, str]]) -> Redacted:
-    """Places that overlap become one, named after the longest."""
-    kept: list[bytes] = []
-    names, done = set(), 0
-    for start, end, name in _apart(places):
-        kept += [data[done:start], f"[redacted: {name}]".encode()]
-        names.add(name)
-        done = end
-    kept.append(data[done:])
-    return Redacted(b"".join(kept).decode("utf-8", "surrogatepass"), tuple(sorted(names)))
+def _unread(reading: Reading, end: int) -> int | None:
+    """From where on the first text was not read in this reading; None if all of it was."""
+    if end < len(reading.data):
+        return reading.origin(end, end + 1)[0]
+    if reading.read_to is not None and reading.parent is not None:
+        return reading.parent.origin(reading.read_to, reading.read_to + 1)[0]
+    return None
 
 
-def _apart(places: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    merged: list[tuple[int, int, int, str]] = []
-    for start, end, name in sorted(places):
-        if merged and start < merged[-1][1]:
-            first, last, size, known = merged[-1]
-            longer = end - start > size
-            merged[-1] = (first, max(last, end), max(size, end - start), name if longer else known)
-        else:
-            merged.append((start, end, end - start, name))
-    return [(start, end, name) for start, end, _, name in merged]
+def _start_of_letter(data: bytes, place: int) -> int:
+    while place and data[place] & _CONTINUED == _IS_CONTINUED:
+        place -= 1
+    return place

@@ -1,14 +1,17 @@
 """Bytes in, the places of secrets out: keywords first, then only the rules that these call, only near them."""
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from countersign.inspection import checks
 from countersign.inspection.catalogue import Catalogue, Rule, catalogue
+from countersign.inspection.effort import Effort
 
 _CHUNK = 4096
 _FAR = 65_536
+# The name that a keyword ends: allow-lists know `primary_key`, rules begin at `key`.
+_RUN_UP, _LEADING = 50, re.compile(rb"[\w.-]+\Z")
 # The cost of looking, in about nanoseconds; counted, not measured, so that an answer never depends on the hour.
 _PER_BYTE, _PER_RULE, _PER_MATCH = 2, 1_500, 4_000
 
@@ -21,24 +24,13 @@ class Spot(NamedTuple):
     rule: int
 
 
-@dataclass(slots=True)
-class Effort:
-    """How much looking one text may still cost. What is left unread when it is spent is not shown."""
-
-    left: int
-
-    def spend(self, cost: int) -> bool:
-        """Take it off; false once there is none left."""
-        self.left -= cost
-        return self.left >= 0
-
-
 def spots(data: bytes, effort: Effort) -> tuple[set[Spot], int]:
     """Every secret in it, and up to where it was read: len(data) unless the effort was spent."""
     known, lowered = catalogue(), data.lower()
     found: set[Spot] = set()
     for start in range(0, len(data), _CHUNK):
         end = min(start + _CHUNK, len(data))
+        effort.earn(end - start)
         called = _called(known, lowered[start : end + known.overlap])
         if not effort.spend((end - start) * _PER_BYTE):
             return found, start
@@ -103,5 +95,7 @@ def _is_secret(rule: Rule, data: bytes, match: Any, span: tuple[int, int]) -> bo
     secret = data[start:end]
     if rule.entropy and checks.entropy(secret) <= rule.entropy:
         return False
-    matched = data[match.start() : match.end()]
+    from_ = max(match.start() - _RUN_UP, 0)
+    led_up = _LEADING.search(data, from_, match.start())
+    matched = data[led_up.start() if led_up else match.start() : match.end()]
     return not any(allow.spares(secret, matched) for allow in rule.allows)
