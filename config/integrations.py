@@ -13,7 +13,6 @@ from pydantic_settings import BaseSettings
 from connectors.email import relay
 
 PREFIX = "COUNTERSIGN_"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 # What makes a system configured, and what it then cannot do without.
 _ANCHORS: Mapping[str, str] = {
@@ -100,19 +99,13 @@ class Integrations(BaseSettings):
         parts = urlsplit(value)
         if not parts.hostname or parts.username or parts.scheme not in {"http", "https"} or parts.query:
             raise ValueError("an address such as https://example.atlassian.net is needed")
-        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        if parts.scheme == "http" and parts.hostname not in relay.LOOPBACK:
             raise ValueError("https is needed: the credentials would travel in clear")
         return value
 
     @field_validator("email_url")
     @classmethod
     def _mail_can_leave(cls, value: str) -> str:
-        if not value:
-            return value
-        relay.parse(value)
+        if value:
+            relay.parse(value)  # BadUrl is a ValueError, and says what is needed
         return value
-
-    @property
-    def email_sender(self) -> str:
-        """The address that mail comes from; empty where no mail leaves."""
-        return relay.parse(self.email_url).sender if self.email_url else ""

@@ -11,6 +11,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
+from connectors.email import relay
 from connectors.models import Access
 from connectors.port import Account
 from evidence import keys
@@ -23,7 +24,7 @@ FORM: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "slack": (("bot_token",), ("signing_secret", "app_token", "api_url", "team")),
     "jira": (("url", "email", "token", "webhook_secret"), ()),
     "servicenow": (("url", "user", "password", "webhook_secret"), ()),
-    "email": (("url", "sender"), ()),
+    "email": (("url",), ("sender",)),
 }
 _SLACK = "https://slack.com/api/"
 
@@ -131,7 +132,7 @@ def _given(kind: str) -> dict[str, str]:
         case "servicenow" if env.servicenow_url:
             return _named(env, "servicenow", FORM["servicenow"][0])
         case "email" if env.email_url:
-            return {"url": env.email_url, "sender": env.email_sender}
+            return {"url": env.email_url, "sender": relay.parse(env.email_url).sender}
         case _:
             return {}
 
@@ -163,7 +164,16 @@ def _checked(kind: str, given: Mapping[str, str]) -> dict[str, str]:
         raise BadSettings(f"{kind} needs {', '.join(missing)}")
     if kind == "slack" and not {"signing_secret", "app_token"} & told.keys():
         raise BadSettings("slack needs signing_secret, or app_token to open a socket")
+    if kind == "email":
+        _check_relay(told["url"])
     return told
+
+
+def _check_relay(url: str) -> None:
+    try:
+        relay.parse(url)
+    except relay.BadUrl as error:
+        raise BadSettings(f"url: {error}") from None
 
 
 def _described(told: Mapping[str, str]) -> dict[str, str]:

@@ -8,3 +8,7 @@ class ConnectorsConfig(AppConfig):
 
     name = "connectors"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Hears of changed requests and registers the room's jobs. Imported here: models are not there before."""
+        from connectors import deliver, notify  # noqa: F401, PLC0415  see above

@@ -23,7 +23,8 @@ class Delivery(models.Model):
 
     `wanted` rises with every change of the request, `told` follows: it is the `wanted` that the last telling knew.
     `attempting` says that a first post was begun and its answer never seen: it may have arrived. `lease` is the token
-    of whoever sends now, until `leased_until`; before `not_before` nobody does.
+    of whoever sends now, until `leased_until`; before `not_before` nobody does. `given_up`: it was dead since the
+    last telling.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
@@ -38,6 +39,7 @@ class Delivery(models.Model):
     state = models.CharField(max_length=5, choices=State.choices, default=State.READY)
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.TextField(default="", blank=True)
+    given_up = models.BooleanField(default=False)
     not_before = models.DateTimeField(null=True, blank=True)
     lease = models.CharField(max_length=40, default="", blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)

@@ -69,6 +69,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('ready', 'Ready'), ('done', 'Done'), ('dead', 'Dead')], default='ready', max_length=5)),
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('last_error', models.TextField(blank=True, default='')),
+                ('given_up', models.BooleanField(default=False)),
                 ('not_before', models.DateTimeField(blank=True, null=True)),
                 ('lease', models.CharField(blank=True, default='', max_length=40)),
                 ('leased_until', models.DateTimeField(blank=True, null=True)),

@@ -71,7 +71,7 @@ class TestIntegrations:
 
     def test_takes_whole_systems(self, given):
         given(**JIRA, **SLACK, **MAIL, SLACK_API_URL="http://127.0.0.1:9000/api/")
-        assert environment().email_sender == "bot@acme.test"
+        assert environment().slack_api_url == "http://127.0.0.1:9000/api/"
 
     def test_takes_a_socket_instead_of_a_signature(self, given):
         given(SLACK_BOT_TOKEN="xoxb-1", SLACK_APP_TOKEN="xapp-1")

@@ -14,7 +14,7 @@ JIRA = {"url": "https://acme.atlassian.net", "email": "bot@acme.test", "token": 
 
 
 @pytest.fixture(scope="module")
-def ours() -> World:
+def ours(database: None) -> World:
     return world()
 
 
@@ -85,7 +85,7 @@ class TestEnvironment:
         assert [one.tenant for one in accounts.accounts("slack")] == [ours.slug]
         assert accounts.kinds_of(ours.tenant) == {"slack"}
 
-    def test_refuses_a_name_that_is_no_tenant(self, slack):
+    def test_refuses_a_name_that_is_no_tenant(self, ours, slack):
         slack("nobody-here")
         assert Tenant.objects.exists()
         with pytest.raises(accounts.TenantNotNamed, match="nobody-here"):
