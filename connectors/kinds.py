@@ -3,10 +3,14 @@
 from collections.abc import Callable
 
 from connectors.email import transport as email
+from connectors.jira import transport as jira
 from connectors.port import Account, Transport
+from connectors.servicenow import transport as servicenow
 
 KINDS: dict[str, Callable[[Account], Transport]] = {
     "email": email.open_,
+    "jira": jira.open_,
+    "servicenow": servicenow.open_,
 }
 
 

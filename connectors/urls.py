@@ -1,5 +1,8 @@
 """Where other systems and people's clicks come in; each connector adds its own."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("connectors.jira.urls")),
+    path("", include("connectors.servicenow.urls")),
+]

@@ -111,12 +111,13 @@ def open_(account: Account) -> Email:
 
 
 def _address(place: Place) -> str:
-    """One bare address: nothing that could be two, or a header."""
+    """One bare address, a person's own or the channel's: nothing that could be two, or a header."""
+    address = str(place.config.get("address", place.key))
     try:
-        validate_email(place.key)
+        validate_email(address)
     except ValidationError:
         raise TransportError("This is no e-mail address. Mend it in the registry.", permanent=True) from None
-    return place.key
+    return address
 
 
 @contextmanager
