@@ -10,7 +10,12 @@ from registry.models import Agent, Channel, Credential, Entity, Membership, Team
 
 
 def tenant(row: Tenant) -> dict[str, Any]:
-    return {"name": row.name, "keep_arguments": row.keep_arguments, "max_open_requests": row.max_open_requests}
+    return {
+        "name": row.name,
+        "keep_arguments": row.keep_arguments,
+        "max_open_requests": row.max_open_requests,
+        "chat_codes": row.chat_codes,
+    }
 
 
 def team(row: Team) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Tenant(models.Model):
     policy_revision = models.BigIntegerField(default=0)
     keep_arguments = models.BooleanField(default=False)
     max_open_requests = models.PositiveIntegerField(default=50)
+    chat_codes = models.BooleanField("codes in chats", default=False)  # a step-up code may be typed there, up to tier 3
     created_at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -146,7 +146,7 @@ class TenantPage(TenantAdmin):
     kind = "tenant"
     describe = staticmethod(describe.tenant)
     exclude = ()
-    fields = ("slug", "name", "keep_arguments", "max_open_requests")
+    fields = ("slug", "name", "keep_arguments", "max_open_requests", "chat_codes")
     readonly_fields = ("slug",)
     list_display = ("slug", "name", "keep_arguments", "max_open_requests", "policy_revision", "registry_revision")
     search_fields = ("slug", "name")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from countersign.policy import source, tools
+from countersign.policy import globs, source, tools
 from countersign.policy.faults import Fault, Form, InvalidError, Path
 from countersign.policy.source import Node, PolicyErrors, Problem
 from countersign.policy.values import Tier
@@ -24,6 +24,7 @@ CHANNEL_KEYS: Mapping[str, str] = {
     "email": "address",
     "webhook": "url",
 }
+CHANNEL_ROUTING = ("tool_groups", "min_risk_tier", "tenant_wide")
 
 _TOP = ("tenant", "settings", "people", "teams", "agents", "tools", "entities", "channels", "policy", "prune")
 _TOOL = (
@@ -114,12 +115,13 @@ def _blueprint(form: Form, value: Mapping[str, Any], root: Node, read: Read) -> 
 
 def _settings(form: Form, value: object) -> Iterator[Item]:
     path: Path = ("settings",)
-    block = form.mapping(value, path, known=("name", "keep_arguments", "max_open_requests"))
+    block = form.mapping(value, path, known=("name", "keep_arguments", "max_open_requests", "chat_codes"))
     fields: dict[str, Any] = {}
     if "name" in block:
         fields["name"] = form.text(block["name"], (*path, "name"))
-    if "keep_arguments" in block:
-        fields["keep_arguments"] = form.flag(block["keep_arguments"], (*path, "keep_arguments"))
+    for name in ("keep_arguments", "chat_codes"):
+        if name in block:
+            fields[name] = form.flag(block[name], (*path, name))
     if "max_open_requests" in block:
         fields["max_open_requests"] = form.whole(
             block["max_open_requests"], (*path, "max_open_requests"), least=1, most=MAX_OPEN_REQUESTS
@@ -246,10 +248,29 @@ def _channel(form: Form, value: object, path: Path) -> Item | None:
     if place is None:
         form.refuse((*path, "kind"), f"must be one of {', '.join(CHANNEL_KEYS)}")
         return None
-    block = form.mapping(value, path, known=("kind", place, "teams"), required=("kind", place, "teams"))
+    known = ("kind", place, "teams", *CHANNEL_ROUTING)
+    block = form.mapping(value, path, known=known, required=("kind", place))
     teams = sorted(form.texts(block["teams"], (*path, "teams"))) if "teams" in block else []
     key = _id(form, block, path, place, MAX_ID)
-    return Item("channel", f"{kind}:{key}" if key else "", {"config": {place: key}, "teams": teams}, path)
+    config = {place: key, **_routing(form, block, path)}
+    if bool(teams) == config.get("tenant_wide", False):
+        form.refuse(path, "needs either teams, or tenant_wide: true for whatever team is asked")
+    return Item("channel", f"{kind}:{key}" if key else "", {"config": config, "teams": teams}, path)
+
+
+def _routing(form: Form, block: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What narrows a channel down, or widens it; only what is written."""
+    found: dict[str, Any] = {}
+    if "tool_groups" in block:
+        found["tool_groups"] = list(form.texts(block["tool_groups"], (*path, "tool_groups")))
+        for n, glob in enumerate(found["tool_groups"]):
+            if problem := globs.unusable(glob):
+                form.refuse((*path, "tool_groups", n), problem)
+    if "min_risk_tier" in block:
+        found["min_risk_tier"] = form.whole(block["min_risk_tier"], (*path, "min_risk_tier"), least=1, most=4)
+    if "tenant_wide" in block and form.flag(block["tenant_wide"], (*path, "tenant_wide")):
+        found["tenant_wide"] = True
+    return found
 
 
 def _policy(form: Form, value: object, read: Read) -> Policy | None:
