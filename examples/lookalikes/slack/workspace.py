@@ -120,7 +120,7 @@ class Workspace:
     bot_id: str = "B0COUNTERSIGN"
     bot_user: str = "U0COUNTERSIGN"
     bot_token: str = field(default_factory=lambda: f"xoxb-lookalike-{secrets.token_hex(12)}")
-    app_token: str = field(default_factory=lambda: f"xapp-lookalike-{secrets.token_hex(12)}")
+    app_token: str = ""
     signing_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     request_url: str = ""
     base_url: str = ""
@@ -129,6 +129,7 @@ class Workspace:
     retry_after: Sequence[float] = (0.0, 60.0, 300.0)
 
     def __post_init__(self) -> None:
+        self.app_token = self.app_token or f"xapp-1-{self.app_id}-{secrets.randbelow(10**12)}-{secrets.token_hex(16)}"
         self.lock = threading.RLock()
         self.people: dict[str, Person] = {}
         self.channels: dict[str, Channel] = {}
