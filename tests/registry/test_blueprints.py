@@ -14,7 +14,7 @@ from evidence import clock, ledger
 from evidence.models import Record
 from registry import blueprints
 from registry.blueprints import report, source
-from registry.models import Agent, Entity, Membership, Release, Tenant, Tool
+from registry.models import Agent, Channel, Entity, Membership, Release, Tenant, Tool
 from tests.worlds import BLUEPRINT, POLICY, SETUP, World, world
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +67,11 @@ MISTAKES = {
     "an agent among the entities": "tenant: t\nentities: [{type: agent, id: a}]",
     "a channel of no kind": "tenant: t\nchannels: [{kind: pigeon, loft: a, teams: [f]}]",
     "a channel for nobody": "tenant: t\nchannels: [{kind: slack, channel: C1, teams: []}]",
+    "a channel for no team and not for all": "tenant: t\nchannels: [{kind: slack, channel: C1}]",
+    "a channel for a team and for all": "tenant: t\nchannels: [{kind: slack, channel: C1, teams: [f], tenant_wide: true}]",
+    "a channel for a fifth tier": "tenant: t\nchannels: [{kind: slack, channel: C1, teams: [f], min_risk_tier: 5}]",
+    "a channel for a bad glob": "tenant: t\nchannels: [{kind: slack, channel: C1, teams: [f], tool_groups: ['pay[']}]",
+    "a channel for no tool": "tenant: t\nchannels: [{kind: slack, channel: C1, teams: [f], tool_groups: []}]",
     "an active that is text": "tenant: t\nagents: [{id: a, owner: e, team: f, active: 'no'}]",
     "no open request at all": "tenant: t\nsettings: {max_open_requests: 0}",
 }
@@ -141,6 +146,9 @@ class TestParse:
     def test_the_schema_the_reader_and_the_page_know_the_same_members(self) -> None:
         assert set(SCHEMA["properties"]) == set(source._TOP)
         assert set(SCHEMA["properties"]["tools"]["items"]["properties"]) == set(source._TOOL)
+        for channel in SCHEMA["properties"]["channels"]["items"]["oneOf"]:
+            place = source.CHANNEL_KEYS[channel["properties"]["kind"]["const"]]
+            assert set(channel["properties"]) == {"kind", place, "teams", *source.CHANNEL_ROUTING}
         kinds = {one["properties"]["kind"]["const"] for one in SCHEMA["properties"]["channels"]["items"]["oneOf"]}
         assert kinds == set(source.CHANNEL_KEYS)
         page = (ROOT / "docs" / "blueprint.md").read_text()
@@ -282,6 +290,15 @@ class TestApply:
         assert not ours.tenant.agents.get().active
         assert list(ours.tenant.tools.filter(active=True).values_list("tool_id", flat=True)) == ["payments.refund"]
         assert Membership.objects.filter(tenant=ours.tenant, active=True).count() == 2
+
+    def test_keeps_what_narrows_a_channel_down(self, ours: World) -> None:
+        narrow = {"kind": "slack", "channel": "C1", "teams": ["finance"], "tool_groups": ["pay*"], "min_risk_tier": 3}
+        ours.apply(channels=[narrow, {"kind": "jira", "project": "OPS", "tenant_wide": True}])
+        rows = {row.kind: (row.teams, row.config) for row in Channel.objects.filter(tenant=ours.tenant)}
+        assert rows == {
+            "slack": (["finance"], {"channel": "C1", "tool_groups": ["pay*"], "min_risk_tier": 3}),
+            "jira": ([], {"project": "OPS", "tenant_wide": True}),
+        }
 
     def test_warns_of_a_channel_nobody_is_connected_to(self, ours: World) -> None:
         applied = ours.apply(channels=[{"kind": "slack", "channel": "C1", "teams": ["finance"]}])
