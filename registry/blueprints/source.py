@@ -115,12 +115,13 @@ def _blueprint(form: Form, value: Mapping[str, Any], root: Node, read: Read) -> 
 
 def _settings(form: Form, value: object) -> Iterator[Item]:
     path: Path = ("settings",)
-    block = form.mapping(value, path, known=("name", "keep_arguments", "max_open_requests"))
+    block = form.mapping(value, path, known=("name", "keep_arguments", "max_open_requests", "chat_codes"))
     fields: dict[str, Any] = {}
     if "name" in block:
         fields["name"] = form.text(block["name"], (*path, "name"))
-    if "keep_arguments" in block:
-        fields["keep_arguments"] = form.flag(block["keep_arguments"], (*path, "keep_arguments"))
+    for name in ("keep_arguments", "chat_codes"):
+        if name in block:
+            fields[name] = form.flag(block[name], (*path, name))
     if "max_open_requests" in block:
         fields["max_open_requests"] = form.whole(
             block["max_open_requests"], (*path, "max_open_requests"), least=1, most=MAX_OPEN_REQUESTS
