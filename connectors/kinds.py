@@ -6,11 +6,13 @@ from connectors.email import transport as email
 from connectors.jira import transport as jira
 from connectors.port import Account, Transport
 from connectors.servicenow import transport as servicenow
+from connectors.slack import transport as slack
 
 KINDS: dict[str, Callable[[Account], Transport]] = {
     "email": email.open_,
     "jira": jira.open_,
     "servicenow": servicenow.open_,
+    "slack": slack.open_,
 }
 
 
