@@ -9,6 +9,9 @@ from typing import Any
 
 import re2
 
+OVERLAP = 64
+"""What may stand on the border of two stretches that are looked through apart: longer than any keyword."""
+
 NEAR = 512
 """How far from its keyword a rule's match may reach, in bytes; rules for longer secrets say so themselves."""
 
@@ -43,14 +46,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All rules, in order. `keywords` and `needing` belong together: the n-th keyword calls the n-th rules."""
+    """All rules, in order. `keywords` and `needing` belong together: the n-th hint calls the n-th rules."""
 
     rules: tuple[Rule, ...]
-    always: frozenset[int]
     any_keyword: Any
     keywords: Any
     needing: tuple[tuple[int, ...], ...]
-    overlap: int
     fields: Mapping[str, str]
     placeholder: Any
 
@@ -65,11 +66,16 @@ def catalogue() -> Catalogue:
     rules = tuple(_rule(one, everywhere, generic) for one in listed)
     fields = {field: name for name, listed in ours["fields"].items() for field in listed}
     placeholder = re2.compile(ours["placeholder"].encode())
-    return replace(_indexed(rules, [one["keywords"] for one in listed]), fields=fields, placeholder=placeholder)
+    return replace(_indexed(rules, [_hints(one) for one in listed]), fields=fields, placeholder=placeholder)
 
 
 def _read(name: str) -> Any:
     return json.loads(files("countersign.inspection").joinpath("rules", name).read_bytes())
+
+
+def _hints(one: Mapping[str, Any]) -> list[str]:
+    """What must be in a lower-case text for the rule to be asked: its keywords, or for numbers how they look."""
+    return [re2.escape(word) for word in one["keywords"]] + one.get("looks", [])
 
 
 def _rule(one: Mapping[str, Any], everywhere: Allow, generic: tuple[Allow, ...]) -> Rule:
@@ -98,19 +104,17 @@ def _any_of(words: Sequence[str]) -> Any:
     return re2.compile("|".join(re2.escape(word.lower()) for word in words).encode())
 
 
-def _indexed(rules: tuple[Rule, ...], keywords: Sequence[Sequence[str]]) -> Catalogue:
-    words = sorted({word for listed in keywords for word in listed})
+def _indexed(rules: tuple[Rule, ...], hints: Sequence[Sequence[str]]) -> Catalogue:
+    words = sorted({word for listed in hints for word in listed})
     chosen = re2.Set.SearchSet()
     for word in words:
-        chosen.Add(re2.escape(word.encode()))
+        chosen.Add(word.encode())
     chosen.Compile()
     return Catalogue(
         rules=rules,
-        always=frozenset(n for n, listed in enumerate(keywords) if not listed),
-        any_keyword=_any_of(words),
+        any_keyword=re2.compile("|".join(words).encode()),
         keywords=chosen,
-        needing=tuple(tuple(n for n, listed in enumerate(keywords) if word in listed) for word in words),
-        overlap=max(len(word) for word in words),
+        needing=tuple(tuple(n for n, listed in enumerate(hints) if word in listed) for word in words),
         fields={},
         placeholder=None,
     )

@@ -1,8 +1,10 @@
 """JSON in, one text out that holds all of it, and back: so that a value is read together with its name."""
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from countersign.inspection.catalogue import catalogue
@@ -10,35 +12,33 @@ from countersign.inspection.places import NOT_INSPECTED, Place, replaced
 
 _DEPTH = 100
 # More line breaks than any rule crosses on the way from a keyword to its secret.
-_APART = b'"\n\n\n\n\n\n\n\n'
+_APART = '"\n\n\n\n\n\n\n\n'
+_NESTED = dict | list | tuple
 _JOINTS = re.compile(r"[\s_.-]+")
 _REMEMBERED = 64
 
 
 @dataclass(slots=True)
 class Layout:
-    """The text, where in it each key and each leaf stands, and which leaves are secrets by their name alone."""
+    """The text in parts, which of them are keys and leaves, and which of these are secrets by their name alone."""
 
-    parts: list[bytes] = field(default_factory=list)
-    size: int = 0
-    slots: list[tuple[int, int]] = field(default_factory=list)
-    named: list[Place] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    by_name: list[tuple[int, str]] = field(default_factory=list)
 
-    @property
     def data(self) -> bytes:
         """All of it."""
-        return b"".join(self.parts)
+        return "".join(self.parts).encode("utf-8", "surrogatepass")
 
-    def write(self, part: bytes) -> None:
-        """Something that stands between."""
-        self.parts.append(part)
-        self.size += len(part)
+    def stretches(self) -> list[tuple[int, int]]:
+        """From where to where in the text each part stands. Only asked where there is something to take out."""
+        ends = list(itertools.accumulate(len(part.encode("utf-8", "surrogatepass")) for part in self.parts))
+        return list(itertools.pairwise([0, *ends]))
 
-    def slot(self, text: str) -> None:
-        """A key or a leaf."""
-        part = text.encode("utf-8", "surrogatepass")
-        self.slots.append((self.size, self.size + len(part)))
-        self.write(part)
+    def named(self) -> list[Place]:
+        """What is a secret whatever it looks like."""
+        stretches = self.stretches() if self.by_name else []
+        return [(*stretches[part], name) for part, name in self.by_name]
 
 
 def lay_out(value: Any) -> Layout:
@@ -56,19 +56,20 @@ def rebuilt(value: Any, layout: Layout, places: Sequence[Place]) -> Any:
 def _lay(layout: Layout, value: Any, under: str, depth: int) -> None:
     if isinstance(value, dict) and depth:
         for key, item in value.items():
-            layout.write(b'"')
-            layout.slot(str(key))
-            if isinstance(item, dict | list | tuple):
-                layout.write(_APART)
-                _lay(layout, item, str(key), depth - 1)
+            name = key if isinstance(key, str) else str(key)
+            layout.slots.append(len(layout.parts) + 1)
+            if isinstance(item, _NESTED):
+                layout.parts += ['"', name, _APART]
+                _lay(layout, item, name, depth - 1)
             else:
-                _leaf(layout, item, str(key))
+                layout.parts += ['"', name]
+                _leaf(layout, item, name)
     elif isinstance(value, list | tuple) and depth:
         for item in value:
-            if isinstance(item, dict | list | tuple):
+            if isinstance(item, _NESTED):
                 _lay(layout, item, under, depth - 1)
             else:
-                layout.write(b'"' + under[:_REMEMBERED].encode("utf-8", "surrogatepass"))
+                layout.parts += ['"', under[:_REMEMBERED]]
                 _leaf(layout, item, under)
     else:
         _leaf(layout, value, under)
@@ -77,46 +78,54 @@ def _lay(layout: Layout, value: Any, under: str, depth: int) -> None:
 def _leaf(layout: Layout, item: Any, under: str) -> None:
     text = _text(item)
     if text is None:
-        layout.write(_APART)
+        layout.parts.append(_APART)
         return
-    layout.write(b'": "')
-    layout.slot(text)
-    layout.write(_APART)
-    name = NOT_INSPECTED if isinstance(item, dict | list | tuple) else _secret_by_name(under, text)
+    place = len(layout.parts) + 1
+    layout.slots.append(place)
+    layout.parts += ['": "', text, _APART]
+    name = NOT_INSPECTED if isinstance(item, _NESTED) else _secret_by_name(under, text)
     if name is not None:
-        layout.named.append((*layout.slots[-1], name))
+        layout.by_name.append((place, name))
 
 
 def _text(item: Any) -> str | None:
     """A leaf as text; None where there is nothing to read. What is nested too deep is not read but must be seen."""
     if isinstance(item, str):
         return item
-    if isinstance(item, dict | list | tuple):
+    if isinstance(item, _NESTED):
         return "…"
     return None if isinstance(item, bool) or not isinstance(item, int | float) else repr(item)
 
 
 def _secret_by_name(under: str, text: str) -> str | None:
-    if len(under) > _REMEMBERED or not text:
+    name = _named(under[:_REMEMBERED]) if text else None
+    if name is None or catalogue().placeholder.search(text.encode("utf-8", "surrogatepass")):
         return None
-    known = catalogue()
-    name = known.fields.get(_JOINTS.sub("", under.lower()))
-    return None if name is None or known.placeholder.search(text.encode("utf-8", "surrogatepass")) else name
+    return name
+
+
+@lru_cache(maxsize=1024)
+def _named(field: str) -> str | None:
+    """The kind of secret that stands under such a name: `X-API-Key` and `api_key` are one."""
+    return catalogue().fields.get(_JOINTS.sub("", field.lower()))
 
 
 def _changes(layout: Layout, places: Sequence[Place]) -> Iterator[str | None]:
     """For each slot its new text, or None where it stays as it is."""
-    n = 0
-    data = layout.data
-    for start, end in layout.slots:
+    n, data, stretches = 0, layout.data(), layout.stretches()
+    for start, end in (stretches[slot] for slot in layout.slots):
         while n < len(places) and places[n][1] <= start:
             n += 1
-        inside, at = [], n
-        while at < len(places) and places[at][0] < end:
-            first, last, name = places[at]
-            inside.append((max(first, start) - start, min(last, end) - start, name))
-            at += 1
+        inside = [
+            (max(first, start) - start, min(last, end) - start, name) for first, last, name in _before(end, places, n)
+        ]
         yield replaced(data[start:end], inside).decode("utf-8", "surrogatepass") if inside else None
+
+
+def _before(end: int, places: Sequence[Place], n: int) -> Iterator[Place]:
+    while n < len(places) and places[n][0] < end:
+        yield places[n]
+        n += 1
 
 
 def _taken(value: Any, changes: Iterator[str | None], depth: int) -> Any:

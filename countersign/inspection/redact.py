@@ -43,7 +43,7 @@ def redact_value(value: Any) -> tuple[Any, tuple[str, ...]]:
     names: set[str] = set()
     for _ in range(_ROUNDS):
         layout = lay_out(value)
-        places = apart([*_places(layout.data), *layout.named])
+        places = apart([*_places(layout.data()), *layout.named()])
         if not places:
             break
         names.update(name for _, _, name in places)
