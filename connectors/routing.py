@@ -61,13 +61,15 @@ def _is_risky_enough(row: Channel, tier: int | None) -> bool:
 
 def _addresses(request: AccessRequest, asked: frozenset[str], reached: set[str]) -> Iterator[Place]:
     """People who may answer and whom no channel reaches, or who wish for mail; only where the tenant sends mail."""
-    if EMAIL not in accounts.kinds_of(request.tenant):
+    connected = accounts.kinds_of(request.tenant)
+    if EMAIL not in connected:
         return
+    surfaces = reached & connected
     excluded = separation.excluded(request)
     for member in _eligible(request, asked):
         if member.user.human_id in excluded or not member.user.email:
             continue
-        if member.identities.get(EMAIL) or reached.isdisjoint(member.identities):
+        if member.identities.get(EMAIL) or surfaces.isdisjoint(member.identities):
             yield place_of_person(member)
 
 
