@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import gc
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 
-from enforcement import api, commit, problems
+from enforcement import api, commit, looped, problems
 from enforcement.http import Request, Response
 from enforcement.problems import Kind, Problem
 
@@ -38,21 +39,78 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
         return
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    request = Request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, b"")
+    headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in scope["headers"]}
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            body = await _body(headers, receive)
+        body = await _in_time(headers, receive)
     except TimeoutError:  # whoever sends a byte a minute holds a connection for nothing
         slow = problems.response(Problem(Kind.TIMEOUT, f"Send the body within {BODY_SECONDS:.0f} seconds."))
         await _send(slow._replace(headers=(*slow.headers, ("connection", "close"))), send)
-        return
     except _TooLarge:
-        await _refuse(request, receive, send)
-        return
+        await _refuse(_request(scope, headers, b""), receive, send)
     except _Gone:
         return
-    await _send(await api.answer(request._replace(body=body)), send)
+    else:
+        await _send(await api.answer(_request(scope, headers, body)), send)
+
+
+def _request(scope: Scope, headers: Mapping[str, str], body: bytes) -> Request:
+    return Request(scope["method"], scope["path"], str(scope["query_string"], "latin-1"), headers, body)
+
+
+# --- the body
+
+
+class _Patience:
+    """Bodies still awaited, and until when. One timer for all: one for each costs more than judging the call."""
+
+    def __init__(self) -> None:
+        self._until: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._watched_by: asyncio.AbstractEventLoop | None = None
+
+    def begin(self, task: "asyncio.Task[Any]") -> None:
+        self._until[task] = time.monotonic() + BODY_SECONDS
+        if self._watched_by is None or self._watched_by.is_closed():
+            self._watched_by = asyncio.get_running_loop()
+            self._look_later(self._watched_by)
+
+    def lost(self, task: "asyncio.Task[Any]") -> bool:
+        """Whether it is this watch that cancelled the task, which then is not cancelled any more."""
+        return task in self._late and task.uncancel() == 0
+
+    def end(self, task: "asyncio.Task[Any]") -> None:
+        del self._until[task]
+        self._late.discard(task)
+
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.call_later(BODY_SECONDS / 8, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = time.monotonic()
+        for task in [task for task, until in self._until.items() if until <= now and task not in self._late]:
+            self._late.add(task)
+            task.cancel()
+        if self._until:
+            self._look_later(loop)
+        else:
+            self._watched_by = None
+
+
+_patience = _Patience()
+
+
+async def _in_time(headers: Mapping[str, str], receive: Receive) -> bytes:
+    """The body. Raises TimeoutError a little after BODY_SECONDS."""
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
+    _patience.begin(task)
+    try:
+        return await _body(headers, receive)
+    except asyncio.CancelledError:
+        if _patience.lost(task):
+            raise TimeoutError from None
+        raise
+    finally:
+        _patience.end(task)
 
 
 @cache
@@ -124,8 +182,10 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             _tune()
+            await looped.start()
             await send({"type": "lifespan.startup.complete"})
         else:
+            await looped.stop()
             await asyncio.to_thread(commit.stop)
             await send({"type": "lifespan.shutdown.complete"})
             return

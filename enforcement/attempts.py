@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
@@ -13,7 +13,7 @@ _FIND = (
     "SELECT credential_id, attempt, action_digest, answer FROM enforcement_attempt WHERE (credential_id, attempt) IN "
 )
 _NAMES = "(SELECT * FROM unnest(%s::bigint[], %s::text[]))"
-_ATTEMPTS = Inserter(
+ATTEMPTS = Inserter(
     "enforcement_attempt",
     credential_id="bigint",
     attempt="text",
@@ -60,4 +60,9 @@ def find(cursor: CursorWrapper, names: Sequence[Name]) -> Mapping[Name, Given]:
 
 def keep(cursor: CursorWrapper, given: Iterable[tuple[Name, Given]]) -> None:
     """Write answers, sorted by name as every writer does. Raises IntegrityError if one has been given meanwhile."""
-    _ATTEMPTS.insert(cursor, sorted((*name, *answer) for name, answer in given))
+    ATTEMPTS.insert(cursor, rows(given))
+
+
+def rows(given: Iterable[tuple[Name, Given]]) -> list[tuple[Any, ...]]:
+    """What `ATTEMPTS` takes."""
+    return sorted((*name, *answer) for name, answer in given)

@@ -1,4 +1,4 @@
-"""Judged calls in, durable answers out: one group-commit writer thread per process.
+"""Judged calls in, durable answers out: one group commit per process, in a thread where it would block.
 
 While one COMMIT runs, the calls that arrive gather; the next transaction takes them all: one look at the epochs and
 the clock, the counters locked in sorted order, one INSERT of records. An answer leaves only after its COMMIT. What
@@ -15,6 +15,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from django.db import connection
 
@@ -29,7 +30,7 @@ MOST_AT_ONCE = 256  # calls in one transaction
 CAPACITY = 4096  # calls that wait, of all tenants
 SHARE = 2048  # calls that wait, of one tenant
 DEADLINE = 2.0  # seconds from asking to answering; later the caller is told 503, whatever the database does
-_LOOK = 0.1  # seconds between two looks at the deadlines
+LOOK = 0.1  # seconds between two looks at the deadlines
 
 
 @dataclass(slots=True)
@@ -63,8 +64,21 @@ class Waiting:
                     del self.of[tenant_id]
 
 
+class Submits(Protocol):
+    """What takes judged calls in."""
+
+    def submit(self, judged: Judged) -> "asyncio.Future[bytes]":
+        """The answer, once it is durable. Raises Problem at once if there is no room; the future: Problem or Stale."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Where it must be called; None if anywhere."""
+
+
 class Writer:
     """The thread that commits, and a second one that watches deadlines while the first hangs in the database."""
+
+    loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self, *, capacity: int = CAPACITY, share: int = SHARE) -> None:
         self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
@@ -105,7 +119,7 @@ class Writer:
         open_ = True
         while open_ or waiting:
             open_ = self._gather(waiting) and open_
-            tickets = _fair_share(waiting)
+            tickets = fair_share(waiting)
             if not tickets:
                 continue
             try:
@@ -131,7 +145,7 @@ class Writer:
     # --- the watching thread
 
     def _watch(self) -> None:
-        while not self._stopped.wait(_LOOK):
+        while not self._stopped.wait(LOOK):
             now = time.monotonic()
             late = []
             while self._watched and (self._watched[0].deadline <= now or self._watched[0].future.done()):
@@ -141,7 +155,7 @@ class Writer:
             release(late, [unavailable("The record could not be written in time.")] * len(late))
 
 
-def _fair_share(waiting: "OrderedDict[int, deque[Ticket]]") -> list[Ticket]:
+def fair_share(waiting: "OrderedDict[int, deque[Ticket]]") -> list[Ticket]:
     """Up to a batch, one of each tenant in turn, so that a noisy tenant delays its own calls only."""
     if len(waiting) == 1:
         ((tenant_id, line),) = waiting.items()
@@ -165,12 +179,12 @@ def release(tickets: Sequence[Ticket], outcomes: Sequence[Outcome]) -> None:
         by_loop.setdefault(ticket.loop, []).append((ticket.future, outcome))
     for loop, ended in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_settle, ended)
+            loop.call_soon_threadsafe(settle, ended)
         except RuntimeError:  # that loop is closed: nobody waits there any more
             log.debug("an event loop ended before its answers")
 
 
-def _settle(ended: Iterable[tuple["asyncio.Future[bytes]", Outcome]]) -> None:
+def settle(ended: Iterable[tuple["asyncio.Future[bytes]", Outcome]]) -> None:
     for future, outcome in ended:
         if future.done():
             continue
@@ -184,11 +198,21 @@ def _settle(ended: Iterable[tuple["asyncio.Future[bytes]", Outcome]]) -> None:
 
 _writer: Writer | None = None
 _making = threading.Lock()
+_on_loop: Submits | None = None
 
 
-def writer() -> Writer:
-    """Started with the first call; again in a process that was forked off later, where threads do not follow."""
+def writer() -> Submits:
+    """The one of this event loop; elsewhere the thread, started with the first call, and again after a fork."""
+    if _on_loop is not None and _on_loop.loop is asyncio.get_running_loop():
+        return _on_loop
     return _writer or _make()
+
+
+def use(writer: Submits | None) -> Submits | None:
+    """Let another take in the calls of its event loop; answers which one did before."""
+    global _on_loop
+    before, _on_loop = _on_loop, writer
+    return before
 
 
 def _make() -> Writer:
@@ -210,8 +234,8 @@ def stop() -> None:
 
 def _forget() -> None:
     """In a forked process: threads did not follow, and the lock may have been held."""
-    global _writer, _making
-    _writer, _making = None, threading.Lock()
+    global _writer, _making, _on_loop
+    _writer, _making, _on_loop = None, threading.Lock(), None
 
 
 os.register_at_fork(after_in_child=_forget)

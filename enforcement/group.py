@@ -15,8 +15,10 @@ from enforcement.attempts import Given, Name
 from enforcement.batch import Judged
 from enforcement.budgets import Place
 from enforcement.clock import TOLERANCE, clock
+from enforcement.line import Waiting
 from enforcement.memory import World
 from enforcement.problems import Problem, unavailable
+from enforcement.wire import Transaction
 from evidence import kept, keys
 from evidence.keys import Purpose
 
@@ -55,32 +57,58 @@ class Ticket:
 
 
 def commit(tickets: Sequence[Ticket]) -> list[Outcome]:
+    """What becomes of each, in order, by this thread's connection. Blocking."""
+    try:
+        transaction = wire.here()
+    except _GONE as error:
+        return gone(tickets, error)
+    steps = committing(tickets, transaction)
+    if connection.vendor == "postgresql":
+        return connection.connection.wait(steps)  # type: ignore[no-any-return]  # psycopg's own, of steps like its own
+    return _at_once(steps)
+
+
+def _at_once(steps: Waiting[list[Outcome]]) -> list[Outcome]:
+    """Steps that wait for nothing."""
+    try:
+        next(steps)
+    except StopIteration as ended:
+        return ended.value  # type: ignore[no-any-return]  # what the steps return
+    raise RuntimeError("there is nothing to wait for")
+
+
+def gone(tickets: Sequence[Ticket], error: Exception | None = None) -> list[Outcome]:
+    """Without a database nothing is answered but 503."""
+    log.warning("the database is not there: %s", type(error).__name__ if error else "no connection")
+    return [unavailable("The evidence store does not answer.")] * len(tickets)
+
+
+def committing(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[list[Outcome]]:
     """What becomes of each, in order. One bad call costs its neighbours a second try, not their answers."""
     live = [ticket for ticket in tickets if not ticket.given_up]
-    outcomes = {id(ticket): unavailable() for ticket in tickets} | _outcomes(live)
+    outcomes = {id(ticket): unavailable() for ticket in tickets} | (yield from _outcomes(live, transaction))
     return [outcomes[id(ticket)] for ticket in tickets]
 
 
-def _outcomes(tickets: Sequence[Ticket]) -> dict[int, Outcome]:
+def _outcomes(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[dict[int, Outcome]]:
     if not tickets:
         return {}
     try:
-        return _together(tickets)
+        return (yield from _together(tickets, transaction))
     except _GONE as error:
         if not _of_one(error):
-            connection.close()  # whether that COMMIT held nobody knows; an attempt asks again and finds out
-            log.warning("the database is not there: %s", type(error).__name__)
-            return {id(ticket): unavailable("The evidence store does not answer.") for ticket in tickets}
+            transaction.drop()  # whether that COMMIT held nobody knows; an attempt asks again and finds out
+            return dict(zip(map(id, tickets), gone(tickets, error), strict=True))
         failed: Exception = error
     except (DataError, IntegrityError, ValueError) as error:
         failed = error
     if len(tickets) == 1:
         log.error("a call could not be recorded: %s", type(failed).__name__)
         return {id(tickets[0]): unavailable("This call could not be recorded.")}
-    return _apart(tickets)
+    return (yield from _apart(tickets, transaction))
 
 
-def _apart(tickets: Sequence[Ticket]) -> dict[int, Outcome]:
+def _apart(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[dict[int, Outcome]]:
     """A second try: those that need no counter together if that is news, else each alone for as long as it has time."""
     free = [ticket for ticket in tickets if not ticket.judged.claim.demands]
     groups = [[ticket] for ticket in tickets]
@@ -88,7 +116,7 @@ def _apart(tickets: Sequence[Ticket]) -> dict[int, Outcome]:
         groups = [free, *([ticket] for ticket in tickets if ticket.judged.claim.demands)]
     outcomes: dict[int, Outcome] = {}
     for group in groups:
-        outcomes |= _outcomes([ticket for ticket in group if not ticket.given_up])
+        outcomes |= yield from _outcomes([ticket for ticket in group if not ticket.given_up], transaction)
     return {id(ticket): unavailable() for ticket in tickets} | outcomes
 
 
@@ -97,20 +125,27 @@ def _of_one(error: Exception) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in _STATES_OF_ONE
 
 
-def _together(tickets: Sequence[Ticket]) -> dict[int, Outcome]:
-    """One transaction for all. Raises what the database raises; then nothing is written.
+def _together(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[dict[int, Outcome]]:
+    """One transaction for all. Raises what the database raises; then nothing is written."""
+    with transaction.frame():
+        try:
+            return (yield from _within(tickets, transaction))
+        except Exception:
+            yield from transaction.roll_back()
+            raise
 
-    Counters are locked for every call before it is known which of them go back: one round trip less, and a lock too
+
+def _within(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[dict[int, Outcome]]:
+    """Counters are locked for every call before it is known which of them go back: one round trip less, and a lock too
     many harms nobody.
     """
-    with wire.opened() as opened:
-        seen = opened.look(_wanted(tickets))
-        outcomes, fresh = _sort_out(tickets, seen.epochs, clock.told(seen.now))
-        leaders, followers = _first_of_each(fresh, seen.given, outcomes)
-        calls = [ticket.judged for ticket in leaders]
-        refused, used = budgets.taken([one.claim for one in calls], seen.used)
-        built = batch.build(calls, refused, now=seen.now, signer=keys.signer(Purpose.PDP))
-        opened.write(_writes(calls, built, used, seen.now))
+    seen = yield from transaction.look(_wanted(tickets))
+    outcomes, fresh = _sort_out(tickets, seen.epochs, clock.told(seen.now))
+    leaders, followers = _first_of_each(fresh, seen.given, outcomes)
+    calls = [ticket.judged for ticket in leaders]
+    refused, used = budgets.taken([one.claim for one in calls], seen.used)
+    built = batch.build(calls, refused, now=seen.now, signer=keys.signer(Purpose.PDP))
+    yield from transaction.write(_writes(calls, built, used, seen.now))
     for ticket, one in zip(leaders, built, strict=True):
         outcomes[id(ticket)] = one.answer
     for ticket, leader in followers:

@@ -4,18 +4,20 @@ On a machine that has other things to do each round trip is a wait for three pro
 stay locked meanwhile. SQLite has no wire: there the same is done statement by statement.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import psycopg
 from django.db import connection, transaction
 
-from enforcement import attempts, caps
+from enforcement import attempts, caps, line
 from enforcement.attempts import Given, Name
 from enforcement.budgets import Place
-from evidence import journal, kept
+from enforcement.line import Row, Waiting
+from evidence import binary, journal, kept
+from evidence.bulk import Inserter
 from evidence.journal import Entry
 from evidence.models import KeptArguments
 
@@ -49,134 +51,160 @@ class Writes(NamedTuple):
 
 
 class Transaction(Protocol):
-    """Look once, write once; leaving the context commits, or rolls back if it is left by an exception."""
+    """Look once, write once. Generators: each yields what it waits for, which on SQLite is nothing."""
 
-    def look(self, wanted: Wanted) -> Seen:
-        """Find what is wanted, and lock its counters in sorted order."""
+    def frame(self) -> AbstractContextManager[object]:
+        """Around all of it. Raises Django's database errors; left by an exception, nothing is written."""
 
-    def write(self, writes: Writes) -> None:
-        """Leave it behind."""
+    def look(self, wanted: Wanted) -> Waiting[Seen]:
+        """Begin; find what is wanted, and lock its counters in sorted order."""
+
+    def write(self, writes: Writes) -> Waiting[None]:
+        """Leave it behind. On PostgreSQL this commits, on SQLite leaving the frame does."""
+
+    def roll_back(self) -> Waiting[None]:
+        """Undo, so that the connection is good for the next transaction."""
+
+    def drop(self) -> None:
+        """Let go of a connection that is of no use any more."""
 
 
-@contextmanager
-def opened() -> Iterator[Transaction]:
+def here() -> Transaction:
     """A transaction on this thread's connection. Raises Django's database errors."""
     connection.ensure_connection()
-    if connection.vendor != "postgresql":
-        with transaction.atomic(durable=True):
-            yield _Statements()
-        return
-    raw = connection.connection
-    with connection.wrap_database_errors:
-        try:
-            with raw.pipeline() as pipeline:
-                wire = _Wire(raw, pipeline.sync)
-                yield wire
-                wire.execute("COMMIT")
-        except BaseException:
-            if not raw.closed:
-                raw.rollback()
-            raise
+    return _Wire(connection.connection, connection.close) if connection.vendor == "postgresql" else _Statements()
 
 
-_BEGIN = "BEGIN"
+def over(raw: "psycopg.Connection[Any]") -> Transaction:
+    """A transaction on a PostgreSQL connection that is nobody else's."""
+    return _Wire(raw, raw.close)
+
+
 _LOOK = (
-    "SELECT id, epoch, now(), set_config('lock_timeout', %s, true) FROM registry_tenant WHERE id = ANY(%s::bigint[])"
+    b"SELECT id, epoch, now(), set_config('lock_timeout', $1::text, true)"
+    b" FROM registry_tenant WHERE id = ANY($2::bigint[])"
 )
 _FIND = (
-    "SELECT credential_id, attempt, action_digest, answer FROM enforcement_attempt"
-    " WHERE (credential_id, attempt) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))"
+    b"SELECT credential_id, attempt, action_digest, answer FROM enforcement_attempt"
+    b" WHERE (credential_id, attempt) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))"
 )
 _WINDOW = "to_timestamp(floor(extract(epoch FROM now()))::bigint / seconds * seconds)"
 _LOCK = (
     "SELECT counter.tenant_id, counter.key, counter.used"  # noqa: S608 - an expression of our own
-    " FROM unnest(%s::bigint[], %s::text[], %s::bigint[]) AS wanted (tenant_id, key, seconds)"
+    " FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS wanted (tenant_id, key, seconds)"
     " JOIN enforcement_counter AS counter ON counter.tenant_id = wanted.tenant_id AND counter.key = wanted.key"
     f' AND counter."window" = {_WINDOW}'
     ' ORDER BY counter.tenant_id, counter.key, counter."window" FOR UPDATE OF counter'
-)
+).encode()
 _MAKE = (
     'INSERT INTO enforcement_counter (tenant_id, key, "window", used)'  # noqa: S608 - an expression of our own
     f" SELECT tenant_id, key, {_WINDOW}, 0"
-    " FROM unnest(%s::bigint[], %s::text[], %s::bigint[]) AS wanted (tenant_id, key, seconds)"
+    " FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS wanted (tenant_id, key, seconds)"
     ' ORDER BY tenant_id, key ON CONFLICT (tenant_id, key, "window") DO NOTHING'
-)
+).encode()
 _STORE = (
     "UPDATE enforcement_counter AS counter SET used = wanted.used"  # noqa: S608 - an expression of our own
-    " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[]) AS wanted (tenant_id, key, seconds, used)"
+    " FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) AS wanted (tenant_id, key, seconds, used)"
     " WHERE counter.tenant_id = wanted.tenant_id AND counter.key = wanted.key"
     f' AND counter."window" = {_WINDOW}'
-)
+).encode()
+_PLACES = ("bigint", "text", "bigint", "bigint")
 
 
 class _Wire:
     """PostgreSQL in pipeline mode. `now()` is the time of BEGIN, the same in every statement of a transaction."""
 
-    def __init__(self, raw: "psycopg.Connection[Any]", sync: Callable[[], None]) -> None:
-        self._raw = raw
-        self._sync = sync
+    def __init__(self, raw: "psycopg.Connection[Any]", drop: Callable[[], None]) -> None:
+        self._line = line.of(raw)
         self._places: Mapping[Place, int] = {}
+        self.drop = drop
 
-    def execute(self, sql: str, parameters: Sequence[Any] | None = None) -> "psycopg.Cursor[Any]":
-        """Send; what comes back can be fetched after the next sync. Binary both ways."""
-        cursor = psycopg.Cursor(self._raw)
-        return cursor.execute(sql, parameters, binary=True)
+    @contextmanager
+    def frame(self) -> Iterator[None]:
+        with connection.wrap_database_errors:
+            self._line.begin()
+            yield
+            self._line.end()
 
-    def look(self, wanted: Wanted) -> Seen:
+    def look(self, wanted: Wanted) -> Waiting[Seen]:
         self._places = wanted.places
-        self.execute(_BEGIN)
-        looked = self.execute(_LOOK, [LOCK_TIMEOUT, list(wanted.tenant_ids)])
-        found = self.execute(_FIND, _columns(wanted.names)) if wanted.names else None
-        locked = self._lock(wanted.places) if wanted.places else None
-        self._sync()
-        rows = looked.fetchall()
-        return Seen(
-            rows[0][2].astimezone(UTC),
-            {row[0]: row[1] for row in rows},
-            {(row[0], row[1]): Given(row[2], bytes(row[3])) for row in found.fetchall()} if found else {},
-            self._used(locked) if locked else {},
-        )
+        send = self._line.send
+        send(b"BEGIN")
+        send(_LOOK, [LOCK_TIMEOUT.encode(), binary.array("bigint", wanted.tenant_ids)], rows=True)
+        if wanted.names:
+            send(_FIND, _columns(("bigint", "text"), wanted.names), rows=True)
+        if wanted.places:
+            self._lock()
+        looked, *more = yield from self._line.sync()
+        given = dict(map(_given, more.pop(0))) if wanted.names else {}
+        used = (yield from self._used(more[0])) if wanted.places else {}
+        return Seen(binary.to_moment(looked[0][2]), dict(map(_numbers, looked)), given, used)
 
-    def _lock(self, places: Mapping[Place, int]) -> "psycopg.Cursor[Any]":
-        return self.execute(_LOCK, _columns([(*place, places[place]) for place in sorted(places)]))
+    def _lock(self) -> None:
+        self._line.send(_LOCK, self._rows(self._places), rows=True)
 
-    def _used(self, locked: "psycopg.Cursor[Any]") -> Mapping[Place, int]:
+    def _rows(self, places: Iterable[Place]) -> list[bytes]:
+        return _columns(_PLACES, [(*place, self._places[place]) for place in sorted(places)])
+
+    def _used(self, locked: Sequence[Row]) -> Waiting[Mapping[Place, int]]:
         """What each counter has used. One whose window is new is made first, and then locked like the others."""
-        used = {(row[0], row[1]): row[2] for row in locked.fetchall()}
+        used = dict(map(_count, locked))
         if used.keys() == self._places.keys():
             return used
-        missing = sorted(self._places.keys() - used.keys())
-        self.execute(_MAKE, _columns([(*place, self._places[place]) for place in missing]))
-        locked = self._lock(self._places)
-        self._sync()
-        return {(row[0], row[1]): row[2] for row in locked.fetchall()}
+        self._line.send(_MAKE, self._rows(self._places.keys() - used.keys()))
+        self._lock()
+        (locked,) = yield from self._line.sync()
+        return dict(map(_count, locked))
 
-    def write(self, writes: Writes) -> None:
+    def write(self, writes: Writes) -> Waiting[None]:
+        send = self._line.send
         if writes.used:
             rows = [(*place, self._places[place], writes.used[place]) for place in sorted(writes.used)]
-            self.execute(_STORE, _columns(rows))
-        with connection.cursor() as cursor:
-            journal.insert_many(cursor, writes.entries)
-            attempts.keep(cursor, writes.given)
-            kept.insert_many(cursor, writes.kept)
+            send(_STORE, _columns(_PLACES, rows))
+        for table, values in _rows_of(writes):
+            if values:
+                send(table.statement, table.encoded(values))
+        send(b"COMMIT")
+        yield from self._line.sync()
+
+    def roll_back(self) -> Waiting[None]:
+        if not self._line.raw.closed:
+            self._line.send(b"ROLLBACK")
+            yield from self._line.sync()
+            self._line.end()
 
 
 class _Statements:
-    """SQLite, one statement after the other: it has one writer, so there is nobody to lock out."""
+    """SQLite, one statement after the other: it has one writer, so there is nobody to lock out or to wait for."""
 
-    def look(self, wanted: Wanted) -> Seen:
+    drop = staticmethod(connection.close)
+
+    def frame(self) -> AbstractContextManager[object]:
+        return transaction.atomic(durable=True)
+
+    def look(self, wanted: Wanted) -> Waiting[Seen]:
+        yield from ()
         now, epochs = read_now(wanted.tenant_ids)
         with connection.cursor() as cursor:
             given = attempts.find(cursor, wanted.names)
             self._now, self._places = now, wanted.places
             return Seen(now, epochs, given, caps.locked(cursor, wanted.places, now))
 
-    def write(self, writes: Writes) -> None:
+    def write(self, writes: Writes) -> Waiting[None]:
+        yield from ()
         with connection.cursor() as cursor:
             caps.store(cursor, self._places, writes.used, self._now)
-            journal.insert_many(cursor, writes.entries)
-            attempts.keep(cursor, writes.given)
-            kept.insert_many(cursor, writes.kept)
+            for table, rows in _rows_of(writes):
+                table.insert(cursor, rows)
+
+    def roll_back(self) -> Waiting[None]:
+        yield from ()  # leaving the frame does
+
+
+def _rows_of(writes: Writes) -> Iterator[tuple[Inserter, Sequence[tuple[Any, ...]]]]:
+    yield journal.RECORDS, writes.entries
+    yield attempts.ATTEMPTS, attempts.rows(writes.given)
+    yield kept.KEPT, kept.columns(writes.kept)
 
 
 _NOW = (
@@ -198,5 +226,21 @@ def read_now(tenant_ids: Sequence[int], *, lock_timeout: str = LOCK_TIMEOUT) -> 
         return datetime.fromisoformat(rows[0][2]).replace(tzinfo=UTC), {row[0]: row[1] for row in rows}
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(kinds: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[bytes]:
+    return [binary.array(kind, column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=False)]
+
+
+def _name(row: Row) -> Name:
+    return binary.to_integer(row[0]), row[1].decode()
+
+
+def _count(row: Row) -> tuple[Place, int]:
+    return _name(row), binary.to_integer(row[2])
+
+
+def _numbers(row: Row) -> tuple[int, int]:
+    return binary.to_integer(row[0]), binary.to_integer(row[1])
+
+
+def _given(row: Row) -> tuple[Name, Given]:
+    return _name(row), Given(row[2].decode(), row[3])

@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 from django.db.backends.utils import CursorWrapper
 
+from evidence import binary
+
 _SQLITE_VARIABLES = 900  # old builds take 999
 
 
@@ -16,10 +18,18 @@ class Inserter:
     def __init__(self, table: str, **columns: str) -> None:
         names = ", ".join(f'"{name}"' for name in columns)
         arrays = ", ".join(f"%b::{kind}[]" for kind in columns.values())
+        self._kinds = tuple(columns.values())
         self._postgresql = f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608 - names of our own
+        numbered = ", ".join(f"${at}::{kind}[]" for at, kind in enumerate(self._kinds, start=1))
+        self.statement = f"INSERT INTO {table} ({names}) SELECT * FROM unnest({numbered})".encode()  # noqa: S608 - see above
         self._sqlite = f"INSERT INTO {table} ({names}) VALUES "  # noqa: S608 - names of our own
         self._sqlite_row = f"({', '.join(['%s'] * len(columns))})"
         self._sqlite_chunk = _SQLITE_VARIABLES // len(columns)
+
+    def encoded(self, rows: Sequence[tuple[Any, ...]]) -> list[bytes]:
+        """The parameters of `statement`, in binary: for who speaks to PostgreSQL without a cursor. No nulls."""
+        columns = zip(*rows, strict=True)
+        return [binary.array(kind, column) for kind, column in zip(self._kinds, columns, strict=True)]
 
     def insert(self, cursor: CursorWrapper, rows: Sequence[tuple[Any, ...]]) -> None:
         """Write all rows in the caller's transaction: one statement, or on SQLite as few as its variables allow."""

@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     leaf: bytes
 
 
-_RECORDS = Inserter(
+RECORDS = Inserter(
     "evidence_record",
     log="text",
     event="text",
@@ -95,4 +95,4 @@ def timestamp(moment: datetime) -> str:
 
 def insert_many(cursor: CursorWrapper, entries: Sequence[Entry]) -> None:
     """Write entries in the caller's transaction: one INSERT on PostgreSQL, as few as its variables allow on SQLite."""
-    _RECORDS.insert(cursor, entries)
+    RECORDS.insert(cursor, entries)

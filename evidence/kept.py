@@ -15,7 +15,7 @@ from evidence import keys
 from evidence.bulk import Inserter
 from evidence.models import KeptArguments
 
-_KEPT = Inserter("evidence_keptarguments", log="text", commitment="text", sealed_box="bytea", kept_at="timestamptz")
+KEPT = Inserter("evidence_keptarguments", log="text", commitment="text", sealed_box="bytea", kept_at="timestamptz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,12 @@ def keep_many(rows: Iterable[KeptArguments]) -> None:
 
 def insert_many(cursor: CursorWrapper, rows: Sequence[KeptArguments]) -> None:
     """Write rows of commitments that are new: each salt is random, so none of them can be there already."""
-    _KEPT.insert(cursor, [(row.log, row.commitment, row.sealed_box, row.kept_at) for row in rows])
+    KEPT.insert(cursor, columns(rows))
+
+
+def columns(rows: Sequence[KeptArguments]) -> list[tuple[Any, ...]]:
+    """What `KEPT` takes."""
+    return [(row.log, row.commitment, row.sealed_box, row.kept_at) for row in rows]
 
 
 def read(log: str, commitment: str) -> Kept | None:

@@ -272,7 +272,7 @@ class TestQueries:
         return [line.split("\t")[3] for line in lines if line.split("\t")[1:2] == ["F"]]
 
     def _price(self, sent: list[str]) -> tuple[int, int]:
-        return sent.count("Parse"), sent.count("Sync")
+        return sent.count("Bind"), sent.count("Sync")
 
     def test_is_two_round_trips_for_any_number_of_calls(self, acme):
         """BEGIN and look; records and COMMIT."""
@@ -367,7 +367,7 @@ class TestGroup:
                 self.name = name
 
         noisy, quiet = (deque(Line(name) for _ in range(n)) for name, n in (("noisy", 1000), ("quiet", 3)))
-        taken = commit._fair_share(OrderedDict({1: noisy, 2: quiet}))
+        taken = commit.fair_share(OrderedDict({1: noisy, 2: quiet}))
         assert [one.name for one in taken[:6]] == ["noisy", "quiet"] * 3
         assert len(taken) == commit.MOST_AT_ONCE
 
