@@ -156,6 +156,7 @@ def _contents(
         created_at=journal.timestamp(now),
         checkpoint=head.note,
         keys=tuple(keys.verifiers(Purpose.SEALER)),
+        signer=keys.signer(Purpose.SEALER),
         records=tuple(_sealed(row, head.size, nodes) for row in chosen.rows),
         previous=_previous(older, head.size, nodes),
         arguments=chosen.arguments,

@@ -28,6 +28,7 @@ STEPS: tuple[tuple[str, Callable[[Case], str]], ...] = (
     ("approvals", pack_records.check_approvals),
     ("policies", pack_records.check_policies),
     ("mapping", pack_records.check_mapping),
+    ("frame", pack_head.check_frame),  # the last: whatever another step can name more closely, it has named
 )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from countersign.proof import base64text, checkpoint, digests, keys, merkle, note, pack_layout
+from countersign.proof import base64text, checkpoint, digests, dsse, keys, merkle, note, pack_layout
 from countersign.proof.checkpoint import Checkpoint
 from countersign.proof.keys import Verifier
 from countersign.proof.pack_case import About, Case, StepFailed
@@ -26,7 +26,7 @@ def check_layout(case: Case) -> str:
 def check_manifest(case: Case) -> str:
     """Every member is the one that the manifest lists."""
     listed = dict(_listed(case.text(pack_layout.MANIFEST)))
-    present = case.members.keys() - {pack_layout.MANIFEST}
+    present = case.members.keys() - {pack_layout.MANIFEST, pack_layout.FRAME}
     if differing := sorted(listed.keys() ^ present):
         raise StepFailed(f"{differing[0]}: {'not in the manifest' if differing[0] in present else 'missing'}")
     for name in sorted(present):
@@ -125,6 +125,27 @@ def check_checkpoint(case: Case) -> str:
     if case.head.size != case.about.size:
         raise StepFailed(f"{pack_layout.CHECKPOINT}: of another size than {pack_layout.ABOUT} says")
     return f"{case.head.size} records stand in the log"
+
+
+def check_frame(case: Case) -> str:
+    """The manifest, and with it every member, is signed by one of the keys: also what no record says of the pack."""
+    envelope = case.json(pack_layout.FRAME)
+    expected = pack_layout.framed(digests.sha256(case.members[pack_layout.MANIFEST]))
+    try:
+        said = dsse.verify(envelope, _signers(case, envelope), pack_layout.FRAME_TYPE)
+    except dsse.BadEnvelope as error:
+        raise StepFailed(f"{pack_layout.FRAME}: {error}") from error
+    if said != expected:
+        raise StepFailed(f"{pack_layout.FRAME}: another manifest was signed: a member was changed, added or left out")
+    return "scope, time and index are signed with the rest"
+
+
+def _signers(case: Case, envelope: Any) -> list[Verifier]:
+    """The one key that is named. No manifest holds this member, so its key id must not be free to say anything."""
+    match envelope:
+        case {"signatures": [{"keyid": str(named)}]}:
+            return [key for key in case.verifiers if key.key_id == named]
+    raise StepFailed(f"{pack_layout.FRAME}: not one signature with the id of its key")
 
 
 def _open(case: Case, signed: str, name: str) -> Checkpoint:

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from countersign.proof.keys import Verifier
+from countersign.proof import canonical
+from countersign.proof.keys import Signer, Verifier
 
 VERSION = 1
 
 README: Final = "README-VERIFY.md"
 MANIFEST: Final = "MANIFEST.sha256"
+FRAME: Final = "MANIFEST.dsse.json"
+FRAME_TYPE: Final = "application/vnd.countersign.pack+json"
 ABOUT: Final = "pack.json"
 CHECKPOINT: Final = "checkpoint"
 PREVIOUS: Final = "checkpoint.prev.json"
@@ -19,7 +22,7 @@ MAPPINGS: Final = ("transaction", "session", "request")
 DIRECTORIES: Final = frozenset({"keys", "proofs", "args", "policy", "mapping"})
 
 ALWAYS: Final = frozenset(
-    {README, MANIFEST, ABOUT, CHECKPOINT, PREVIOUS, RECORDS, *(f"mapping/{m}.json" for m in MAPPINGS)}
+    {README, MANIFEST, FRAME, ABOUT, CHECKPOINT, PREVIOUS, RECORDS, *(f"mapping/{m}.json" for m in MAPPINGS)}
 )
 _listed = re.compile(
     r"keys/[0-9a-f]{8}\.(?:vkey|pem)"
@@ -71,7 +74,7 @@ class DisclosedArguments:
 
 @dataclass(frozen=True, slots=True)
 class PackContents:
-    """All that goes into a pack.
+    """All that goes into a pack. `signer` vouches for the whole of it; its key is among `keys`.
 
     `span` is `(first, last)` when the pack claims to hold every record of the log from first to last. `policies` are
     sources by their SHA-256 text digest, `mapping` is kind → identifier → sequence numbers, `scope` says in words or
@@ -83,6 +86,7 @@ class PackContents:
     created_at: str
     checkpoint: str
     keys: tuple[Verifier, ...]
+    signer: Signer
     records: tuple[SealedRecord, ...]
     previous: tuple[PreviousCheckpoint, ...] = ()
     arguments: tuple[DisclosedArguments, ...] = ()
@@ -96,6 +100,11 @@ class PackContents:
 def is_member(name: str) -> bool:
     """Whether a pack may have a member of this name."""
     return name in ALWAYS or _listed(name) is not None
+
+
+def framed(manifest_digest: str) -> bytes:
+    """What the signature over a whole pack says."""
+    return canonical.dumps({"manifest": manifest_digest, "v": VERSION})
 
 
 def proof_name(seq: int) -> str:

@@ -22,7 +22,8 @@ newest records were left out. The command ends with 0 only if every step holds, 
 
     sha256sum -c MANIFEST.sha256
 
-This finds damage. It does not find forgery, because a forger can write a new manifest.
+This finds damage. It does not find forgery, because a forger can write a new manifest; `MANIFEST.dsse.json` holds the
+log's signature over the SHA-256 of the right one, which `countersign verify` checks in its step `frame`.
 
 ## 3. One record with openssl alone
 
@@ -55,6 +56,7 @@ The record's leaf hash, which receipts, threads and approvals name, is the SHA-2
 | member | what it is |
 |---|---|
 | `pack.json` | log, tenant, scope, and the sequence number of each line of `records.jsonl` |
+| `MANIFEST.dsse.json` | DSSE envelope over the manifest's SHA-256, and so over every other member |
 | `records.jsonl` | one DSSE envelope a line, in tree order; payload: an in-toto Statement v1 in RFC 8785 form |
 | `checkpoint` | the log's signed tree head (C2SP tlog-checkpoint) |
 | `checkpoint.prev.json` | older tree heads with RFC 6962 consistency proofs to that one |
@@ -62,7 +64,7 @@ The record's leaf hash, which receipts, threads and approvals name, is the SHA-2
 | `keys/` | the log's public keys, as C2SP vkey and as PEM |
 | `args/HEX.json` | action, arguments and salt behind a commitment, where they may be disclosed |
 | `policy/HEX.yaml` | policy sources by their SHA-256, as the records name them |
-| `mapping/` | index from transaction, session and request to sequence numbers; an aid, not evidence |
+| `mapping/` | index from transaction, session and request to sequence numbers, as its maker found them; an aid |
 
 Commitment = SHA-256("countersign/commitment/v1" newline, salt, action digest). Action digest =
 SHA-256("countersign/action/v1" newline, RFC 8785 of the action). Arguments digest = SHA-256("countersign/arguments/v1"

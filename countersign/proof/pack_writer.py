@@ -5,7 +5,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from countersign.proof import base64text, canonical, checkpoint, pack_archive, pack_layout, pack_readme
+from countersign.proof import base64text, canonical, checkpoint, digests, dsse, pack_archive, pack_layout, pack_readme
+from countersign.proof.keys import Signer
 from countersign.proof.pack_layout import BadPack, DisclosedArguments, PackContents
 from countersign.proof.tlog_proof import TlogProof
 
@@ -16,7 +17,7 @@ def write(out: Path, contents: PackContents) -> None:
 
 
 def members(contents: PackContents) -> dict[str, bytes]:
-    """Every member with its bytes, the manifest included."""
+    """Every member with its bytes, the manifest and its signature included."""
     head = checkpoint.open_checkpoint(contents.checkpoint, verifiers=contents.keys)
     found = {
         pack_layout.README: _readme(contents, head.size),
@@ -33,13 +34,21 @@ def members(contents: PackContents) -> dict[str, bytes]:
     if strange := sorted(name for name in found if not pack_layout.is_member(name)):
         raise BadPack(f"no pack has a member {strange[0]}")
     found[pack_layout.MANIFEST] = manifest(found)
+    found[pack_layout.FRAME] = frame(found[pack_layout.MANIFEST], signer=contents.signer)
     return found
 
 
 def manifest(found: Mapping[str, bytes]) -> bytes:
-    """What `sha256sum -c` reads, sorted by name."""
-    lines = (f"{sha256(found[name]).hexdigest()}  {name}\n" for name in sorted(found))
+    """What `sha256sum -c` reads: every member but itself and its own signature, sorted by name."""
+    names = sorted(found.keys() - {pack_layout.MANIFEST, pack_layout.FRAME})
+    lines = (f"{sha256(found[name]).hexdigest()}  {name}\n" for name in names)
     return "".join(lines).encode()
+
+
+def frame(listed: bytes, *, signer: Signer) -> bytes:
+    """The manifest's signature: scope, time and index of a pack are vouched for as its records are."""
+    said = pack_layout.framed(digests.sha256(listed))
+    return canonical.dumps(dsse.sign(said, pack_layout.FRAME_TYPE, signer))
 
 
 def _about(contents: PackContents, size: int) -> bytes:

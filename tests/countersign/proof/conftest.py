@@ -57,7 +57,7 @@ class Log:
     def pack(self, *seqs: int, **changes: object) -> PackContents:
         chosen = seqs or range(len(self.records))
         given = {
-            "log": self.name, "tenant": self.tenant, "created_at": "2026-11-20T11:00:00Z", "checkpoint": self.head(), "keys": (self.signer.verifier,),
+            "log": self.name, "tenant": self.tenant, "created_at": "2026-11-20T11:00:00Z", "checkpoint": self.head(), "keys": (self.signer.verifier,), "signer": self.signer,
             "records": tuple(map(self.sealed, chosen)), "scope": {"request": "arq_1"},
         }  # fmt: skip
         return PackContents(**{**given, **changes})

@@ -60,5 +60,5 @@ class TestVerify:
         (tmp_path / "key").write_text(f"# the log\n{log.signer.vkey}\n")
         for key in (log.signer.vkey, tmp_path / "key"):
             done = run(lay(full, name=f"pack-{len(str(key))}"), "--against", tmp_path / "held", "--key", key)
-            assert (done.exit_code, done.output.count("✓")) == (0, 16)
+            assert (done.exit_code, done.output.count("✓")) == (0, 17)
             assert "Verified: every step holds." in done.output

@@ -34,14 +34,15 @@ class TestFlippedBits:
         assert pack.verify_members(members).ok
         for name, honest in members.items():
             for bent in flips(honest, chance):
-                assert pack.verify_members({**members, name: bent}).failed.name == "manifest", name
+                step = "frame" if name == "MANIFEST.dsse.json" else "manifest"
+                assert pack.verify_members({**members, name: bent}).failed.name == step, name
 
     def test_abuse_129_a_flipped_bit_of_a_file_of_a_directory_is_found(self, full, lay):
         path, chance = lay(full), random.Random(129)
         for file in sorted(file for file in path.rglob("*") if file.is_file()):
             honest = file.read_bytes()
             file.write_bytes(chance.choice(list(flips(honest, chance))))
-            assert failed(path) == "manifest", file
+            assert failed(path) == ("frame" if file.name == "MANIFEST.dsse.json" else "manifest"), file
             file.write_bytes(honest)
         assert pack.verify(path).ok
 
@@ -57,10 +58,8 @@ class TestFlippedBits:
         assert failed(path) == "container"
 
     def test_abuse_129_a_flipped_bit_is_found_even_if_the_manifest_was_mended(self, full):
-        """What is signed or hashed from a signed place does not need the manifest; the rest is named here."""
         members, chance = pack_writer.members(full), random.Random(129)
-        unsigned = {"README-VERIFY.md", "MANIFEST.sha256", "pack.json", "mapping/transaction.json"}
-        for name in sorted(set(members) - unsigned):
+        for name in sorted(set(members) - {"MANIFEST.sha256"}):
             for bent in list(flips(members[name], chance))[:: max(1, len(members[name]) // 40)]:
                 report = pack.verify_members(mended({**members, name: bent}), trusted=full.keys)
                 assert report.failed is not None, name
@@ -109,6 +108,7 @@ class TestContainer:
     @pytest.mark.parametrize(
         "name",
         [
+            "MANIFEST.dsse.json",
             "README-VERIFY.md",
             "pack.json",
             "checkpoint",
@@ -210,9 +210,9 @@ class TestContainer:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            pytest.param(lambda tar: tar[:700], "MANIFEST.sha256: cut short", id="cut"),
+            pytest.param(lambda tar: tar[:700], "MANIFEST.dsse.json: cut short", id="cut"),
             pytest.param(
-                lambda tar: tar[:124] + b"-0000000001" + tar[135:], "MANIFEST.sha256: cut short", id="negative size"
+                lambda tar: tar[:124] + b"-0000000001" + tar[135:], "MANIFEST.dsse.json: cut short", id="negative size"
             ),
             pytest.param(lambda tar: tar[:124] + b"zzz" + tar[127:], "malformed", id="no size"),
             pytest.param(lambda tar: b"\xff" + tar[1:], "malformed", id="no name"),
@@ -648,6 +648,51 @@ class TestMapping:
         )
 
 
+class TestFrame:
+    """What no record says of a pack is signed too: its scope, its time, how its store was protected, its index."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"created_at": "2025-11-20T11:00:00Z"}, {"scope": {}}, {"scope": {"request": "arq_2"}},
+            {"protection": "tamper-resistant"}, {"span": [0, 6]},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_refuses_a_pack_that_says_something_else_of_itself(self, log, lay, bend, change):
+        assert failed(lay(log.pack(), forge=bend("pack.json", lambda about: about.update(change)))) == "frame"
+
+    def test_refuses_an_index_that_leaves_something_out(self, full, lay, bend):
+        path = lay(full, forge=bend("mapping/request.json", lambda index: index.update(arq_1=[1])))
+        assert failed(path) == "frame"
+
+    def test_refuses_another_readme(self, log, lay):
+        """It tells a stranger what to type."""
+        assert failed(lay(log.pack(), forge=lambda m: m.update({"README-VERIFY.md": b"Run this."}))) == "frame"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda frame: {**frame, "payloadType": dsse.IN_TOTO},
+            lambda frame: {**frame, "signatures": []},
+            lambda frame: {**frame, "signatures": frame["signatures"] * 2},
+            lambda frame: {**frame, "signatures": [{"sig": frame["signatures"][0]["sig"]}]},
+            lambda frame: {**frame, "signatures": [{**frame["signatures"][0], "keyid": "00000000"}]},
+            lambda frame: [frame],
+        ],
+    )
+    def test_refuses_a_signature_bent_in_any_way(self, full, lay, bend, change):
+        assert failed(lay(full, forge=bend("MANIFEST.dsse.json", change))) == "frame"
+
+    def test_refuses_a_signature_by_another_key(self, log, full, lay, another, replace):
+        stranger = another(seed=b"9" * 32).signer
+        assert failed(lay(replace(full, signer=stranger))) == "frame"
+
+    def test_refuses_the_signature_of_another_pack(self, log, full, lay):
+        other = pack_writer.members(log.pack(0, 6))["MANIFEST.dsse.json"]
+        assert failed(lay(full, forge=lambda m: m.update({"MANIFEST.dsse.json": other}))) == "frame"
+
+
 class TestWriter:
     def test_refuses_two_keys_under_one_id(self, log, full, replace):
         with pytest.raises(BadPack, match="key id"):
@@ -676,7 +721,7 @@ class TestVerify:
     def test_steps_after_a_failure_are_not_reached_and_nothing_is_ok(self, full, lay):
         path = lay(full, forge=lambda m: m.update({"checkpoint": b"x"}))
         report = pack.verify(path)
-        assert [step.ok for step in report.steps] == [True] * 5 + [False] + [None] * 10
+        assert [step.ok for step in report.steps] == [True] * 5 + [False] + [None] * 11
         assert not report.ok
 
     def test_a_path_that_is_no_pack_is_a_failed_container(self, tmp_path):
