@@ -17,9 +17,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from config.integrations import PREFIX as PREFIX
 from config.integrations import Integrations
+from connectors import timing
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _SECRET_LENGTH = 50
+_SHORTEST_WINDOW = timedelta(minutes=1)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -29,7 +31,11 @@ def _duration(value: object) -> object:
     match = re.fullmatch(r"(\d+)([smhd]?)", value) if isinstance(value, str) else None
     if not match:
         raise ValueError("a duration such as 0, 30s, 10m, 2h or 7d is needed")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2] or "s"])
+    return timedelta(seconds=_seconds(match[0]))
+
+
+def _seconds(value: str) -> int:
+    return int(value.rstrip("smhd")) * _UNITS.get(value[-1], 1)
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -72,6 +78,9 @@ class Environment(Integrations):
     enrolment_cooldown: Duration = timedelta(minutes=10)
     execution_limit: Duration = timedelta(minutes=15)
     body_limit: int = Field(default=1_048_576, ge=1024)
+    attention_limit: int = Field(default=5, ge=1)
+    attention_window: Duration = timedelta(minutes=10)
+    reminders: str = "half,2m"
     bootstrap_tenant: str = ""
     bootstrap_admin: str = ""
     bootstrap_email: str = ""
@@ -111,6 +120,21 @@ class Environment(Integrations):
             raise ValueError("redis://host:port/number is needed")
         return value
 
+    @field_validator("attention_window")
+    @classmethod
+    def _window_is_open(cls, value: timedelta) -> timedelta:
+        if value < _SHORTEST_WINDOW:
+            raise ValueError("a minute or more is needed")
+        return value
+
+    @field_validator("reminders")
+    @classmethod
+    def _reminders_are_times(cls, value: str) -> str:
+        for one in timing.words(value):
+            if one != timing.HALF:
+                _duration(one)
+        return value
+
     @field_validator("allowed_hosts")
     @classmethod
     def _hosts_are_named(cls, value: str) -> str:
@@ -133,6 +157,12 @@ class Environment(Integrations):
     def is_sqlite(self) -> bool:
         """Whether this is a try-out: one deciding process, tamper-evident but not tamper-resistant."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def remind_before(self) -> tuple[timedelta | None, ...]:
+        """How long before its end a request is reminded of; None is half of its time."""
+        each = timing.words(self.reminders)
+        return tuple(None if one == timing.HALF else timedelta(seconds=_seconds(one)) for one in each)
 
     @property
     def hosts(self) -> list[str]:

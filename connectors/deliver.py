@@ -16,7 +16,7 @@ from django.db.models import Case, F, Q, Value, When
 
 from approvals import lifecycle
 from approvals.models import AccessRequest
-from connectors import accounts, kinds, scrubbed, telling
+from connectors import accounts, attention, kinds, scrubbed, telling
 from connectors.models import Delivery, State
 from connectors.notify import DELIVER, call
 from connectors.port import Place, Ref, Told, Transport, TransportError
@@ -144,7 +144,13 @@ def _take(turn: Turn) -> None:
 
 
 def _send(transport: Transport, turn: Turn, told: Told) -> Ref:
-    """The one use of the network. A post is announced in the row before, so that a crash leaves word of it."""
+    """The one use of the network. A post is announced in the row before, so that a crash leaves word of it.
+
+    What comes to a crowded place is left to its digest, and nothing is sent here.
+    """
+    in_digest = attention.held(turn.row, now=clock.now())
+    if in_digest is not None:
+        return in_digest
     if turn.row.ref:
         return transport.edit(turn.place, turn.row.ref, told)
     if turn.row.attempting:

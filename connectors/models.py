@@ -54,6 +54,7 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["tenant", "state", "updated_at"], name="delivery_by_state"),
+            models.Index(fields=["tenant", "kind", "place_key", "created_at"], name="delivery_by_place"),
         ]
 
     def __str__(self) -> str:
@@ -100,3 +101,27 @@ class Linking(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
+
+
+class Digest(models.Model):
+    """The one message that stands for many requests in one place, where each by itself would be a flood.
+
+    `ref` is where it is, empty while there is none. `says` is a fingerprint of what it says, `newest` the last delivery
+    it told of, `sent_at` when it was last sent anew. Only one edits it, until `leased_until`.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=20)
+    place_key = models.CharField(max_length=200)
+    ref = models.JSONField(default=dict, blank=True)
+    says = models.CharField(max_length=64, default="", blank=True)
+    newest = models.BigIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    lease = models.CharField(max_length=40, default="", blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "kind", "place_key"], name="digest_one_per_place")]
+
+    def __str__(self) -> str:
+        return f"digest in {self.kind} {self.place_key}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Ref = Mapping[str, str]
 """Where a message ended up, in the other system's own words; kept with the delivery, never interpreted outside."""
@@ -114,6 +114,28 @@ class Told:
     link: str
 
 
+ABOUT = "about"
+"""In a place's config: the ref of the message that words belong to. Who can, says them there and not anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One request in a digest. The title may leave the house."""
+
+    title: str
+    expires_at: datetime
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits in one place: the nearest deadlines first, `total` with those that are not listed, and the inbox."""
+
+    total: int
+    items: Sequence[Item]
+    link: str
+
+
 class Transport(Protocol):
     """One system, opened with one account. Blocking; every failure is a TransportError."""
 
@@ -131,3 +153,11 @@ class Transport(Protocol):
 
     def check(self) -> str:
         """One sentence of good health, for `doctor`; raises what is wrong."""
+
+
+@runtime_checkable
+class Board(Protocol):
+    """What a Transport may do beside: keep one message that stands for many requests, and change it."""
+
+    def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
+        """Tell what waits: in a message of its own, or in place of what `ref` says. Nothing waits: say that."""

@@ -1,0 +1,162 @@
+"""A place in, its digest brought to what waits there now out: sent once, edited after, gone quiet when all is answered.
+
+Where a message can be changed it is, so that no stale link stays. Where it cannot, as with e-mail, one is sent when
+something new waits, and no more than one in a window.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from approvals.models import AccessRequest, Status
+from connectors import accounts, kinds, plain, scrubbed
+from connectors.answers import request_link
+from connectors.attention import DIGEST
+from connectors.models import Delivery, Digest
+from connectors.port import Board, Item, Place, Ref, Transport, TransportError, Waiting
+from countersign import ids
+from evidence import clock
+from outbox import pump
+from outbox.queue import enqueue, handler
+from registry.models import Tenant
+
+log = logging.getLogger(__name__)
+
+LISTED = 20
+_LEASE = timedelta(seconds=60)
+_SOON = timedelta(seconds=1)
+_TITLE = 120
+
+
+@handler(DIGEST)
+def tell(payload: Mapping[str, Any]) -> None:
+    """Bring one place's digest up to date. Safe to repeat and to run beside itself."""
+    tenant = Tenant.objects.get(pk=payload["tenant"])
+    account = accounts.account(tenant, payload["kind"])
+    if account is None:
+        return
+    row = _claim(tenant, payload["kind"], payload["key"])
+    try:
+        _tell(row, kinds.open_(account), now=clock.now())
+    except TransportError as error:
+        if error.permanent:
+            raise pump.Permanent(str(error)) from error
+        if error.retry_after is not None:
+            raise pump.Later(error.retry_after) from error
+        raise
+    finally:
+        Digest.objects.filter(pk=row.pk, lease=row.lease).update(lease="", leased_until=None)
+
+
+def waiting(deliveries: Iterable[Delivery], total: int) -> Waiting:
+    """What the held deliveries' requests ask for, in names of the registry."""
+    items = [Item(_title(row.request), row.request.expires_at, request_link(row.request_id)) for row in deliveries]
+    return Waiting(total, items, f"{settings.COUNTERSIGN.base_url}/inbox/")
+
+
+def words(told: Waiting) -> str:
+    """A digest as plain words; the first line is its subject."""
+    lines = [count(told)]
+    lines += [f"{one.title} – until {plain.moment(one.expires_at)}\n{one.link}" for one in told.items]
+    if told.total > len(told.items):
+        lines.append(f"… and {told.total - len(told.items)} more.")
+    return "\n".join([*lines, f"All of them: {told.link}"])
+
+
+def count(told: Waiting) -> str:
+    """The sentence it begins with."""
+    if not told.total:
+        return "Nothing more waits here."
+    more = "1 more request waits" if told.total == 1 else f"{told.total} more requests wait"
+    return f"{more} for approval"
+
+
+# --- one turn
+
+
+def _claim(tenant: Tenant, kind: str, key: str) -> Digest:
+    """The place's row, held by us alone. Raises pump.Later where another worker holds it."""
+    row, _ = Digest.objects.get_or_create(tenant=tenant, kind=kind, place_key=key)
+    now, lease = clock.now(), ids.new("lse")
+    free = Digest.objects.filter(pk=row.pk).filter(Q(leased_until__isnull=True) | Q(leased_until__lte=now))
+    if not free.update(lease=lease, leased_until=now + _LEASE):
+        raise pump.Later(_SOON)
+    row.refresh_from_db()
+    return row
+
+
+def _tell(row: Digest, transport: Transport, *, now: datetime) -> None:
+    rows = _held(row, now=now)
+    last = rows.order_by("-pk").first()
+    told = waiting(rows.order_by("request__expires_at", "pk")[:LISTED], rows.count())
+    newest = last.pk if last else 0
+    place = Place(row.kind, row.place_key, last.config if last else _config(row))
+    if isinstance(transport, Board):
+        _edit(row, transport, place, told, newest=newest, now=now)
+    elif newest > row.newest:
+        _send(row, transport, place, told, newest=newest, now=now)
+
+
+def _held(row: Digest, *, now: datetime) -> QuerySet[Delivery]:
+    """The place's deliveries that the digest stands for and that still wait."""
+    of_place = Delivery.objects.filter(tenant_id=row.tenant_id, kind=row.kind, place_key=row.place_key)
+    waits = of_place.filter(ref__held="digest", request__status=Status.PENDING, request__expires_at__gt=now)
+    return waits.select_related("request")
+
+
+def _edit(row: Digest, board: Board, place: Place, told: Waiting, *, newest: int, now: datetime) -> None:
+    """Change the message; after a window, what is new gets a message anew, and the old one falls silent."""
+    says = _fingerprint(told)
+    if says == row.says or not (told.total or row.ref):
+        return
+    ref: Ref | None = row.ref or None
+    if ref and newest > row.newest and _is_old(row, now=now):
+        board.digest(place, ref, Waiting(0, (), told.link))
+        ref = None
+    ref = board.digest(place, ref, told)
+    if not told.total:  # the next flood begins a message of its own: nobody sees an edit far above
+        ref = {}
+    sent = row.sent_at if row.ref and ref == row.ref else now
+    _keep(row, ref=dict(ref), says=says, newest=max(newest, row.newest), sent_at=sent)
+
+
+def _send(row: Digest, transport: Transport, place: Place, told: Waiting, *, newest: int, now: datetime) -> None:
+    """What cannot be changed is sent at most once in a window; the rest waits for the next."""
+    if not _is_old(row, now=now) and row.sent_at is not None:
+        due = row.sent_at + settings.COUNTERSIGN.attention_window
+        payload = {"tenant": row.tenant_id, "kind": row.kind, "key": row.place_key}
+        enqueue(DIGEST, payload, run_at=due, dedupe=f"{DIGEST}:{row.pk}:{due.timestamp()}", tenant=row.tenant.slug)
+        return
+    transport.say(place, words(told))
+    _keep(row, says=_fingerprint(told), newest=newest, sent_at=now)
+
+
+def _is_old(row: Digest, *, now: datetime) -> bool:
+    return row.sent_at is None or now >= row.sent_at + settings.COUNTERSIGN.attention_window
+
+
+def _keep(row: Digest, **changes: object) -> None:
+    Digest.objects.filter(pk=row.pk, lease=row.lease).update(**changes)
+
+
+def _config(row: Digest) -> Mapping[str, Any]:
+    """Of the place as it was last told there."""
+    of_place = Delivery.objects.filter(tenant_id=row.tenant_id, kind=row.kind, place_key=row.place_key)
+    last = of_place.order_by("-pk").first()
+    return last.config if last else {}
+
+
+def _title(request: AccessRequest) -> str:
+    said = scrubbed.raw(f"{request.tool_id} {request.method} by {request.agent_id}").text
+    return plain.line(said, most=_TITLE)
+
+
+def _fingerprint(told: Waiting) -> str:
+    said = json.dumps([told.total, [one.link for one in told.items]])
+    return hashlib.sha256(said.encode()).hexdigest()
