@@ -99,7 +99,7 @@ function input(block, surface, name) {
 
 function one(block, surface, name) {
   switch (block.type) {
-    case "header": return element("h3", { class: "block" }, plain(block.text));
+    case "header": return element("h2", { class: "block" }, plain(block.text));
     case "divider": return element("hr", { class: "block" });
     case "section": return section(block, surface, name);
     case "context": return element("div", { class: "block context" }, ...block.elements.map((part) =>

@@ -41,6 +41,17 @@ async function act(name, body) {
   }
 }
 
+// A closed dialog is empty, and what is not there cannot name it.
+function named(dialog, title, text) {
+  dialog.setAttribute("aria-labelledby", title);
+  if (text) dialog.setAttribute("aria-describedby", text);
+  dialog.onclose = () => {
+    dialog.replaceChildren();
+    dialog.removeAttribute("aria-labelledby");
+    dialog.removeAttribute("aria-describedby");
+  };
+}
+
 function confirmed(one) {
   if (!one.confirm) return Promise.resolve(true);
   const dialog = at("confirm");
@@ -54,6 +65,7 @@ function confirmed(one) {
         element("button", { type: "button", onclick: answer(false) }, plain(deny)),
         element("button", { type: "button", class: style || "primary", onclick: answer(true) }, plain(confirm))));
     dialog.oncancel = answer(false);
+    named(dialog, "confirm-title", "confirm-text");
     dialog.showModal();
   });
 }
@@ -188,6 +200,7 @@ function showModal() {
     if (field && field.type !== "checkbox") field.value = value;
   }
   dialog.oncancel = (event) => { event.preventDefault(); closeModal(); };
+  named(dialog, "modal-title");
   if (!dialog.open) dialog.showModal();
   (form.querySelector("[aria-invalid]") || form.querySelector("input, textarea, select") || form.querySelector("button")).focus();
 }
