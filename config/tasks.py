@@ -1,4 +1,4 @@
-"""The two things a worker does when beat rings; each is safe to run twice at once and to lose."""
+"""The two things a worker does when somebody rings; each is safe to run twice at once and to lose."""
 
 import threading
 import time
@@ -6,18 +6,17 @@ import time
 from celery import shared_task
 from celery.schedules import schedule
 
-from config.celery import app
+from config.celery import PUMP, SECONDS_BETWEEN_PUMPS, app
 from evidence.sealer import Sealer
 from outbox import pump
 
-SECONDS_BETWEEN_PUMPS = 1.0
 SECONDS_BETWEEN_SEALS = 0.5
 
 # One a worker process: it remembers how far it has looked. The database lets only one at each log.
 _sealer = Sealer(threading.Event())
 
 
-@shared_task(name="countersign.pump", ignore_result=True)  # type: ignore[untyped-decorator]  # celery ships no types
+@shared_task(name=PUMP, ignore_result=True)  # type: ignore[untyped-decorator]  # celery ships no types
 def pump_outbox() -> None:
     """Run what is due."""
     pump.run_due()
@@ -32,7 +31,7 @@ def seal_logs() -> None:
 app.conf.beat_schedule = {
     # `expires` drops rings that nobody heard in time: a backlog of doorbells helps no one.
     "pump": {
-        "task": "countersign.pump",
+        "task": PUMP,
         "schedule": schedule(SECONDS_BETWEEN_PUMPS),
         "options": {"expires": SECONDS_BETWEEN_PUMPS},
     },
