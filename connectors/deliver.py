@@ -128,6 +128,11 @@ def _claim(pk: int) -> Turn | None:
 
 
 def _take(turn: Turn) -> None:
+    """Send what is wanted, and write down how it went. Raises pump.Later where it is to be tried again."""
+    resting = pauses.left(turn.row.tenant_id, turn.row.kind)
+    if resting:
+        _held(turn).update(lease="", leased_until=None, not_before=clock.now() + resting)
+        raise pump.Later(resting)
     try:
         transport = _opened(turn.row.tenant, turn.row.kind)
         request = AccessRequest.objects.select_related("tenant").get(pk=turn.row.request_id)
@@ -135,11 +140,14 @@ def _take(turn: Turn) -> None:
     except LeaseLost:
         log.warning("delivery lost its lease", extra={"delivery": turn.row.pk})
     except TransportError as error:
+        if not error.permanent:
+            pauses.failed(turn.row.tenant_id, turn.row.kind, after=error.retry_after)
         _failed(turn, str(error), permanent=error.permanent, retry_after=error.retry_after)
     except Exception as error:
         log.exception("delivery failed", extra={"delivery": turn.row.pk, "kind": turn.row.kind})
         _failed(turn, f"unexpected: {type(error).__name__}", permanent=False, retry_after=None)
     else:
+        pauses.worked(turn.row.tenant_id, turn.row.kind)
         _succeeded(turn, ref)
 
 
@@ -211,8 +219,8 @@ def _failed(turn: Turn, said: str, *, permanent: bool, retry_after: timedelta | 
         "attempts": attempts, "last_error": words, "lease": "", "leased_until": None, "not_before": now + after,
         "updated_at": now,
     }  # fmt: skip
-    if retry_after is not None:
-        changes["attempting"] = False  # it was turned away at the door: nothing to look for
+    if retry_after is not None and not turn.row.attempting:
+        changes["attempting"] = False  # this first post was turned away at the door: nothing to look for
     _held(turn).update(**changes)
     raise pump.Later(after)
 
