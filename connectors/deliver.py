@@ -16,7 +16,7 @@ from django.db.models import Case, F, Q, Value, When
 
 from approvals import lifecycle
 from approvals.models import AccessRequest
-from connectors import accounts, attention, kinds, scrubbed, telling
+from connectors import accounts, attention, kinds, pauses, scrubbed, telling
 from connectors.models import Delivery, State
 from connectors.notify import DELIVER, call
 from connectors.port import Place, Ref, Told, Transport, TransportError
