@@ -30,7 +30,7 @@ async def answer(request: Request) -> Response:
     except Exception:
         log.exception("an endpoint failed in a way nobody foresaw")
         response = problems.response(Problem(Kind.INTERNAL, "The call is not decided; a PEP denies it."))
-    return response._replace(headers=(*response.headers, ("x-request-id", request_id(request))))
+    return Response(response.status, response.headers, response.body, request_id(request))
 
 
 def request_id(request: Request) -> str:

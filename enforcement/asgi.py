@@ -12,7 +12,7 @@ from typing import Any, cast
 from django.conf import settings
 
 from enforcement import api, commit, looped, problems
-from enforcement.http import Request, Response
+from enforcement.http import Headers, Request, Response
 from enforcement.problems import Kind, Problem
 
 Scope = Mapping[str, Any]
@@ -148,8 +148,8 @@ async def _refuse(request: Request, receive: Receive, send: Send) -> None:
     connection instead of the 413. The answer ends only after that, or the server would stop reading for us.
     """
     response = problems.response(api.too_large(_limit()))
-    headers = (*response.headers, ("x-request-id", api.request_id(request)), ("connection", "close"))
-    await _send(response._replace(headers=headers), send, more=True)
+    headers = (*response.headers, ("connection", "close"))
+    await _send(response._replace(headers=headers, request_id=api.request_id(request)), send, more=True)
     if "expect" not in request.headers:  # such a client waits to be told before it sends anything
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_drain(receive), DRAIN_SECONDS)
@@ -166,14 +166,16 @@ async def _drain(receive: Receive) -> None:
 
 
 async def _send(response: Response, send: Send, *, more: bool = False) -> None:
-    headers = [*map(_encoded, response.headers), (b"content-length", b"%d" % len(response.body))]
+    headers = [*_encoded(response.headers), (b"content-length", b"%d" % len(response.body))]
+    if response.request_id:
+        headers.append((b"x-request-id", response.request_id.encode("latin-1")))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": more})
 
 
-@lru_cache(maxsize=64)  # most headers are constants of ours
-def _encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
-    return header[0].encode("latin-1"), header[1].encode("latin-1")
+@lru_cache(maxsize=64)  # most are constants of ours
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -18,12 +18,20 @@ class Request(NamedTuple):
     body: bytes
 
 
+Headers = tuple[tuple[str, str], ...]
+
+
 class Response(NamedTuple):
-    """What it is answered."""
+    """What it is answered; `request_id` is a header too, apart from the others because they are mostly the same."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     body: bytes
+    request_id: str = ""
+
+    @property
+    def all_headers(self) -> Headers:
+        return (*self.headers, ("x-request-id", self.request_id)) if self.request_id else self.headers
 
 
 _JSON_HEADERS = (JSON, ("cache-control", "no-store"))
@@ -34,6 +42,6 @@ def json_bytes(body: bytes) -> Response:
     return Response(200, _JSON_HEADERS, body)
 
 
-def json(value: Mapping[str, Any], *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+def json(value: Mapping[str, Any], *, status: int = 200, headers: Headers = ()) -> Response:
     """A JSON document; nobody may keep it, for the next one may say otherwise."""
     return Response(status, (*_JSON_HEADERS, *headers), canonical.dumps(value))

@@ -18,7 +18,7 @@ def machine(request: HttpRequest) -> HttpResponse:
     size = headers.get("content-length") or "0"
     if not size.isdecimal() or int(size) > limit:
         response = problems.response(api.too_large(limit))
-        response = response._replace(headers=(*response.headers, ("x-request-id", api.request_id(asked))))
+        response = response._replace(request_id=api.request_id(asked))
     else:
         response = async_to_sync(api.answer)(asked._replace(body=request.read(int(size))))
-    return HttpResponse(response.body, status=response.status, headers=dict(response.headers))
+    return HttpResponse(response.body, status=response.status, headers=dict(response.all_headers))

@@ -65,7 +65,7 @@ async def send(
         told["authorization"] = f"Bearer {key}"
     raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     response = await api.answer(Request(method, path, query, told, raw))
-    return Reply(response.status, dict(response.headers), response.body)
+    return Reply(response.status, dict(response.all_headers), response.body)
 
 
 def post(path: str, key: str | None, body: Any = None, **headers: str) -> Reply:
