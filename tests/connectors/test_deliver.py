@@ -11,7 +11,7 @@ from django.db.models import F
 
 from approvals import requests
 from approvals.models import AccessRequest, Decision
-from connectors import deliver, notify
+from connectors import deliver, notify, pauses
 from connectors.models import Delivery, State
 from connectors.port import Place
 from evidence import clock
@@ -56,6 +56,7 @@ def pumped() -> None:
 
 def soon() -> None:
     """What waits for later is due now."""
+    pauses._resting.clear()
     Delivery.objects.update(not_before=None)
     Job.objects.filter(state=JobState.READY).update(run_at=F("created_at"))
     pumped()
@@ -299,6 +300,35 @@ class TestDeliver:
         Delivery.objects.filter(request=request).update(lease="", leased_until=None)
         soon()
         assert len(here.about(request.pk)) == 1
+
+
+class TestPauses:
+    def test_abuse_134_leave_a_system_that_times_out_alone_for_everybody(self, ours, here):
+        here.always = Fault(status=500)
+        waiting = [opened(ours) for _ in range(4)]
+        pumped()
+        assert len(here.calls) == 1, "one tries for all"
+        assert all(row(one).attempts <= 1 for one in waiting)
+        here.always = None
+        soon()
+        assert all(len(here.about(one.pk)) == 1 for one in waiting)
+
+    def test_end_with_the_first_that_works(self, ours):
+        account = (ours.tenant.pk, KIND)
+        pauses.failed(*account, after=timedelta(seconds=30))
+        assert pauses.left(*account) > timedelta(seconds=29)
+        pauses.worked(*account)
+        assert not pauses.left(*account)
+
+    def test_let_one_try_and_the_others_wait(self, ours):
+        account = (ours.tenant.pk, KIND)
+        pauses.failed(*account, after=timedelta(0))
+        assert [bool(pauses.left(*account)) for _ in range(3)] == [False, True, True]
+
+    def test_are_one_accounts_own(self, ours):
+        pauses.failed(ours.tenant.pk, KIND, after=None)
+        assert not pauses.left(ours.tenant.pk, "slack")
+        assert not pauses.left(ours.tenant.pk + 1, KIND)
 
 
 class TestSay:
