@@ -76,6 +76,7 @@ def _claim() -> Job | None:
 
 
 def _run(job: Job) -> None:
+    interval = queue.interval_of(job.kind)
     try:
         queue.handler_of(job.kind)(job.payload)
     except Later as again:
@@ -84,12 +85,15 @@ def _run(job: Job) -> None:
         _bury(job, error)
     except Exception as error:
         log.exception("job failed", extra={"job": job.pk, "kind": job.kind, "attempt": job.attempts})
-        if job.attempts >= job.max_attempts:
+        if job.attempts >= job.max_attempts and interval is None:
             _bury(job, error)
         else:
             _finish(job, last_error=_text(error), run_at=now() + _backoff(job.attempts))
     else:
-        _finish(job, state=State.DONE, dedupe=None, finished_at=now())
+        if interval is None:
+            _finish(job, state=State.DONE, dedupe=None, finished_at=now())
+        else:
+            _finish(job, attempts=0, last_error="", run_at=now() + interval)
 
 
 def _finish(job: Job, **changes: object) -> None:
@@ -117,9 +121,13 @@ def _backoff(attempt: int) -> timedelta:
 
 def run_until(stop: threading.Event) -> None:
     """Pump until told to stop: the embedded mode's thread and the body of `manage.py pump`."""
+    begun = False
     while not stop.is_set():
         try:
             close_old_connections()
+            if not begun:
+                queue.begin_rounds()
+                begun = True
             if not run_due():
                 doorbell.wait(POLL_SECONDS)
         except Exception:

@@ -1,7 +1,7 @@
 """Work in, one row out: inserted in the caller's transaction, so that it exists exactly if the cause does."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -54,6 +54,31 @@ def handler(kind: str) -> Callable[[Handler], Handler]:
         return function
 
     return register
+
+
+_intervals: dict[str, timedelta] = {}
+
+
+def every(kind: str, interval: timedelta) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Register work that comes round by itself: its one row goes back to waiting after each run, and never dies."""
+
+    def register(function: Callable[[], None]) -> Callable[[], None]:
+        handler(kind)(lambda _: function())
+        _intervals[kind] = interval
+        return function
+
+    return register
+
+
+def interval_of(kind: str) -> timedelta | None:
+    """How often this kind comes round; None for work that is done once."""
+    return _intervals.get(kind)
+
+
+def begin_rounds() -> None:
+    """Put in the row of each kind that comes round, where it is missing. Any process may, as often as it likes."""
+    for kind in _intervals:
+        enqueue(kind, {}, dedupe=kind)
 
 
 def handler_of(kind: str) -> Handler:

@@ -162,3 +162,33 @@ class TestPump:
         for worker in workers:
             worker.join()
         assert sorted(ran) == list(range(40))
+
+
+class TestRounds:
+    def test_go_back_to_waiting_after_each_run(self, kind):
+        ran = []
+        queue.every(kind, timedelta(minutes=5))(lambda: ran.append(1))
+        queue.enqueue(kind, {}, dedupe=kind)
+        pump.run_due()
+        pump.run_due()
+        waiting = job(kind)
+        assert (len(ran), waiting.state, waiting.attempts, waiting.dedupe) == (1, State.READY, 0, kind)
+        assert timedelta(minutes=4) < waiting.run_at - pump.now() <= timedelta(minutes=5)
+
+    def test_have_one_row_however_often_they_begin(self, kind):
+        queue.every(kind, timedelta(days=1))(lambda: None)
+        queue.begin_rounds()
+        queue.begin_rounds()
+        assert Job.objects.filter(kind=kind).count() == 1
+
+    def test_do_not_die_of_failures(self, kind):
+        queue.every(kind, timedelta(minutes=5))(lambda: 1 / 0)
+        queue.enqueue(kind, {}, dedupe=kind, max_attempts=1)
+        pump.run_due()
+        assert (job(kind).state, job(kind).last_error) == (State.READY, "ZeroDivisionError")
+
+    def test_begin_with_the_pump(self, kind):
+        stop = threading.Event()
+        queue.every(kind, timedelta(days=1))(stop.set)
+        pump.run_until(stop)
+        assert job(kind).state == State.READY

@@ -12,6 +12,7 @@ from config.database import database
 from config.environment import PREFIX, Environment, environment
 from evidence import clock, keys, roles
 from evidence.models import Record
+from outbox import queue
 from registry import bootstrap, console, people
 
 MIGRATOR = "migrator"
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         self._check_keys(given, new_keys=options["new_keys"])
         made = keys.create_missing(given.keys_dir)
         self.stdout.write(f"Keys made: {', '.join(made)}." if made else "Keys are there.")
+        queue.begin_rounds()
         self._bootstrap(given)
 
     def _check_keys(self, given: Environment, *, new_keys: bool) -> None:
