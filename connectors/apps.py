@@ -12,4 +12,5 @@ class ConnectorsConfig(AppConfig):
     def ready(self) -> None:
         """Hears of changed requests and registers the room's jobs. Imported here: models are not there before."""
         from connectors import alerts, deliver, digest, notify, reminders  # noqa: F401, PLC0415  see above
+        from connectors.jira import jobs  # noqa: F401, PLC0415  see above
         from connectors.servicenow import looking  # noqa: F401, PLC0415  see above

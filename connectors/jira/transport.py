@@ -25,7 +25,7 @@ class Jira:
         account = self.site.me().account_id
         issue, key = self.site.create(card.fields(place, told))
         ref = {"id": issue, "key": key, "account": account, "comments": _names(told), "seen": _seen(told)}
-        return ref | self._targets(place, issue)
+        return ref | self._begun(place, ref, told)
 
     def edit(self, place: Place, ref: Ref, told: Told) -> Ref:
         """Rewrite the issue, comment what happened since, and move it once there is an outcome."""
@@ -56,6 +56,21 @@ class Jira:
         """Whether the address, the account and the token fit together."""
         self.site.me()
         return f"{self.site.host} answers; signed in as {self._email}."
+
+    def _begun(self, place: Place, ref: Ref, told: Told) -> dict[str, str]:
+        """What is left of a first telling: a late one may be of a request that is over.
+
+        The issue is there now, so a failure must not say when to come again as if it had been turned away.
+        """
+        if told.status == _PENDING:
+            return self._targets(place, ref["id"])
+        try:
+            lines = self._settled(place, ref, told)
+            if lines:
+                board.say_once(self.site, ref["id"], lines, me=ref["account"])
+        except TransportError as error:
+            raise TransportError(str(error), permanent=error.permanent) from None
+        return {}
 
     def _settled(self, place: Place, ref: Ref, told: Told) -> Sequence[str]:
         name = card.outcomes(place.config).get(told.status)

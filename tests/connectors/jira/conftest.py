@@ -1,13 +1,12 @@
 """A running look-alike for this room's tests, with one project."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from connectors.port import Account
 from examples.lookalikes.jira.server import Jira
-
-SECRET = "a-secret-for-webhooks"
+from tests.connectors.jira.world import SECRET, Desk, connected, listening
 
 
 @pytest.fixture(scope="package")
@@ -33,3 +32,19 @@ def server(running: Jira) -> Iterator[Jira]:
 @pytest.fixture
 def account(server: Jira) -> Account:
     return Account("acme", 1, "jira", server.settings(webhook_secret=SECRET))
+
+
+@pytest.fixture(scope="package")
+def hook() -> Iterator[str]:
+    with listening() as url:
+        yield url
+
+
+@pytest.fixture
+def new_desk(server: Jira, hook: str, database: None) -> Callable[..., Desk]:
+    return lambda **changes: connected(server, hook, **changes)
+
+
+@pytest.fixture
+def desk(new_desk: Callable[..., Desk]) -> Desk:
+    return new_desk()

@@ -69,6 +69,20 @@ class TestPost:
         server.site.faults.add(Fault("transitions.list", status=500))
         assert transport.post(PLACE, sample.told())["id"] == server.site.the_only_issue().id
 
+    def test_of_a_request_that_is_over_ends_where_it_belongs(self, transport: Jira, server: Server):
+        transport.post(PLACE, sample.closed("denied"))
+        assert server.site.the_only_issue().status == "Declined"
+
+    def test_that_is_there_but_not_moved_yet_is_looked_for_and_not_made_anew(self, transport: Jira, server: Server):
+        server.site.faults.add(Fault("transitions.do", status=429, retry_after="5"))
+        with pytest.raises(TransportError) as caught:
+            transport.post(PLACE, sample.closed())
+        assert caught.value.retry_after is None
+        ref = transport.find(PLACE, sample.closed())
+        assert ref is not None
+        transport.edit(PLACE, ref, sample.closed())
+        assert server.site.the_only_issue().status == "Approved"
+
 
 class TestEdit:
     def test_rewrites_comments_and_moves_at_the_end(self, transport: Jira, server: Server):
