@@ -50,6 +50,6 @@ def _command(base_url: str, *, socket_mode: bool) -> dict[str, Any]:
         "command": COMMAND,
         **called,
         "description": "What waits for your answer",
-        "usage_hint": "list | link | help",
+        "usage_hint": "list | link CODE | unlink | help",
         "should_escape": False,
     }

@@ -15,7 +15,8 @@ from slack_sdk import WebClient
 from slack_sdk.models.blocks import ContextBlock, SectionBlock
 from slack_sdk.web import SlackResponse
 
-from connectors.port import Account, Moment, Place, Ref, Told
+from connectors import plain as plainly
+from connectors.port import ABOUT, Account, Moment, Place, Ref, Told, Waiting
 from connectors.slack import card
 from connectors.slack.failures import GONE, SlackRefused, translated
 from connectors.slack.manifest import HISTORY, SCOPES
@@ -34,8 +35,8 @@ _AS_IT_IS: Mapping[str, Any] = {"parse": "none", "link_names": False}
 _POSTED: Mapping[str, Any] = {**_AS_IT_IS, "unfurl_links": False, "unfurl_media": False}
 
 # The SDK logs what it sends and what it cannot read, requests' arguments and foreign pages among it.
-_SILENT = logging.getLogger("connectors.slack.sdk")
-_SILENT.setLevel(logging.CRITICAL + 1)
+SILENT = logging.getLogger("connectors.slack.sdk")
+SILENT.setLevel(logging.CRITICAL + 1)
 
 
 def open_(account: Account) -> "Slack":
@@ -50,7 +51,7 @@ def client(account: Account, *, seconds: int = SECONDS) -> WebClient:
         base_url=account.settings.get("api_url") or WebClient.BASE_URL,
         timeout=seconds,
         retry_handlers=[],
-        logger=_SILENT,
+        logger=SILENT,
     )
 
 
@@ -102,11 +103,25 @@ class Slack:
         return None
 
     def say(self, place: Place, words: str) -> None:
-        """Words of ours; of the addresses in them only those of this service become links."""
-        markup = cut(linked(words, origin=settings.COUNTERSIGN.base_url), SectionBlock.text_max_length)
-        block = SectionBlock(text=marked(markup), expand=True).to_dict()
-        channel = self._channel(place)
-        _call(self._web.chat_postMessage, channel=channel, text=escape(cut(words, 300)), blocks=[block], **_POSTED)
+        """Words of ours, in the thread of what they are about; of the addresses in them only ours become links."""
+        about: Ref = place.config.get(ABOUT, {})
+        where = {"channel": about["channel"], "thread_ts": about["ts"]} if about else {"channel": self._channel(place)}
+        _call(self._web.chat_postMessage, **where, **_said(words), **_POSTED)
+
+    def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
+        """One message of words and links, without buttons; posted anew where somebody deleted it."""
+        said = _said(plainly.waiting(waiting))
+        try:
+            if ref:
+                _call(self._web.chat_update, channel=ref["channel"], ts=ref["ts"], **said, **_AS_IT_IS)
+                return ref
+        except SlackRefused as refused:
+            if refused.code not in GONE:
+                raise
+        if not waiting.total:
+            return {}
+        answer = _call(self._web.chat_postMessage, channel=self._channel(place), **said, **_POSTED)
+        return {"channel": str(answer["channel"]), "ts": str(answer["ts"])}
 
     def check(self) -> str:
         """The workspace, what the app is called there, and whether it may do what we need."""
@@ -183,6 +198,11 @@ class Slack:
 def _call(method: Callable[..., SlackResponse], **arguments: Any) -> SlackResponse:
     with translated():
         return method(**arguments)
+
+
+def _said(words: str) -> dict[str, Any]:
+    markup = cut(linked(words, origin=settings.COUNTERSIGN.base_url), SectionBlock.text_max_length)
+    return {"text": escape(cut(words, 300)), "blocks": [SectionBlock(text=marked(markup), expand=True).to_dict()]}
 
 
 def _ref(channel: str, ts: str, *, until: str) -> Ref:
