@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 from examples.lookalikes.slack import rules
 from examples.lookalikes.slack.acme import APPROVALS, GENERAL
 from examples.lookalikes.slack.acting import Impossible
-from examples.lookalikes.slack.workspace import Refused
+from examples.lookalikes.slack.workspace import ALL_SCOPES, Refused
 from tests.connectors.slack_world import SlackWorld, words_in
 from tests.lookalikes.listening import App, listening
 
@@ -108,6 +108,16 @@ class TestTokens:
     def test_tell_who_one_is(self, world: SlackWorld, slack: WebClient):
         told = slack.auth_test()
         assert (told["team_id"], told["user_id"]) == (world.workspace.team_id, world.workspace.bot_user)
+
+    def test_reach_as_far_as_their_scopes(self, world: SlackWorld, slack: WebClient):
+        world.workspace.scopes = frozenset({"chat:write"})
+        answer = refused(slack.conversations_history, channel=APPROVALS)
+        world.workspace.scopes = ALL_SCOPES
+        assert (answer["error"], answer["needed"], answer["provided"]) == (
+            "missing_scope",
+            "channels:history",
+            "chat:write",
+        )
 
     def test_name_an_unknown_method(self, slack: WebClient):
         assert refused(slack.api_call, "chat.shout")["error"] == "unknown_method"

@@ -113,6 +113,18 @@ METHODS: Mapping[str, Method] = {
     "apps.connections.open": apps_connections_open,
 }
 
+# What the app must have been given for a method; any one of several.
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "chat.postMessage": ("chat:write",),
+    "chat.postEphemeral": ("chat:write",),
+    "chat.update": ("chat:write",),
+    "users.info": ("users:read",),
+    "users.lookupByEmail": ("users:read.email",),
+    "conversations.open": ("im:write",),
+    "conversations.history": ("channels:history", "groups:history"),
+    "conversations.replies": ("channels:history", "groups:history"),
+}
+
 
 def answer(workspace: Workspace, method: str, token: str, arguments: Arguments) -> Json:
     """One call, judged and carried out: Slack's JSON. Every call is kept in `workspace.calls`."""
@@ -136,4 +148,7 @@ def _permitted(workspace: Workspace, method: str, token: str) -> Method:
         raise Refused("unknown_method", req_method=method)
     if (token == workspace.app_token) != (method == "apps.connections.open"):
         raise Refused("not_allowed_token_type")
+    wanted = NEEDED.get(method, ())
+    if wanted and workspace.scopes.isdisjoint(wanted):
+        raise Refused("missing_scope", needed=wanted[0], provided=",".join(sorted(workspace.scopes)))
     return METHODS[method]

@@ -9,6 +9,9 @@ from typing import Any
 
 from examples.lookalikes.slack.faults import Faults
 
+ALL_SCOPES = frozenset(
+    {"chat:write", "commands", "im:write", "users:read", "users:read.email", "channels:history", "groups:history"}
+)
 Json = dict[str, Any]
 Blocks = list[Json]
 
@@ -122,6 +125,7 @@ class Workspace:
     bot_token: str = field(default_factory=lambda: f"xoxb-lookalike-{secrets.token_hex(12)}")
     app_token: str = ""
     signing_secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    scopes: frozenset[str] = ALL_SCOPES
     request_url: str = ""
     base_url: str = ""
     answer_within: float = 3.0
