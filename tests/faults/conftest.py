@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from tests import environment
-from tests.journeys.server import Place
+from tests.faults.wire import Wire
+from tests.journeys.server import NOBODY, Place, Server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,3 +25,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     made = Place.postgres(tmp_path_factory.mktemp("faults"), environment.DATABASE_URL)
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="module")
+def wire(place: Place) -> Iterator[Wire]:
+    assert place.owner_url
+    far = urlsplit(place.owner_url)
+    laid = Wire(far.hostname or "127.0.0.1", far.port or 5432)
+    yield laid
+    laid.close()
+
+
+@pytest.fixture(scope="module")
+def behind(place: Place, wire: Wire) -> Iterator[Server]:
+    """The service, on the other side of the wire. In clear, so that a COMMIT can be seen."""
+    parts = urlsplit(place.environment["COUNTERSIGN_DATABASE_URL"])
+    address = f"{parts.username}:{parts.password}@127.0.0.1:{wire.port}"
+    url = urlunsplit(parts._replace(netloc=address, query="sslmode=disable&gssencmode=disable"))
+    with Server(place, COUNTERSIGN_DATABASE_URL=url, COUNTERSIGN_REDIS_URL=NOBODY) as running:
+        yield running

@@ -1,14 +1,13 @@
 """The connection to the database breaks during the COMMIT of each write endpoint; who asks again gets one row."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 import pytest
 
 from tests.faults.wire import Cut, Wire
-from tests.journeys.server import NOBODY, Place, Server
+from tests.journeys.server import Place, Server
 from tests.journeys.speakers import EVALUATION, Pep, Person, refund
 from tests.journeys.world import World, world
 
@@ -41,25 +40,6 @@ class Case:
         for person in (self.erin, self.frank):
             assert person.vote(request_id).status_code == 201
         return {"id": self.pep.task(request_id)["result"]["approval"]["id"]}
-
-
-@pytest.fixture(scope="module")
-def wire(place: Place) -> Iterator[Wire]:
-    assert place.owner_url
-    far = urlsplit(place.owner_url)
-    laid = Wire(far.hostname or "127.0.0.1", far.port or 5432)
-    yield laid
-    laid.close()
-
-
-@pytest.fixture(scope="module")
-def behind(place: Place, wire: Wire) -> Iterator[Server]:
-    """The service, on the other side of the wire. In clear, so that a COMMIT can be seen."""
-    parts = urlsplit(place.environment["COUNTERSIGN_DATABASE_URL"])
-    address = f"{parts.username}:{parts.password}@127.0.0.1:{wire.port}"
-    url = urlunsplit(parts._replace(netloc=address, query="sslmode=disable&gssencmode=disable"))
-    with Server(place, COUNTERSIGN_DATABASE_URL=url, COUNTERSIGN_REDIS_URL=NOBODY) as running:
-        yield running
 
 
 @pytest.fixture

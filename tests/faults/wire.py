@@ -26,11 +26,16 @@ class Wire:
         self._armed: tuple[Cut, bytes] | None = None
         self.cuts = 0
         self._open: set[socket.socket] = set()
+        self._deaf: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, cut: Cut, marker: bytes = b"INSERT INTO") -> None:
         with self._lock:
             self._armed = (cut, marker)
+
+    def deafen(self) -> None:
+        """Whatever is connected now hears nothing more and is not told so, as behind a firewall that forgot it."""
+        self._deaf |= self._open
 
     def _take(self, transaction: bytes) -> Cut | None:
         with self._lock:
@@ -59,6 +64,8 @@ class Wire:
         transaction = b""
         with contextlib.suppress(OSError):
             while chunk := near.recv(65536):
+                if near in self._deaf:
+                    continue
                 transaction += chunk
                 if _COMMIT in chunk:
                     cut = self._take(transaction)
@@ -86,6 +93,7 @@ class Wire:
         for end in (near, far):
             _end(end)
             self._open.discard(end)
+            self._deaf.discard(end)
 
 
 def _end(end: socket.socket) -> None:
