@@ -9,6 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from config.environment import environment
+from connectors import health
 from evidence import clock, horizon, keys, roles
 from outbox.models import Job, State
 from registry import releases, snapshot
@@ -39,6 +40,13 @@ def findings() -> Iterator[Finding]:
     yield from _tenants()
     yield _dead_letters()
     yield _address()
+
+
+def connected() -> Iterator[Finding]:
+    """Other people's systems, each asked over the network: for `doctor`, too slow and too talkative for `/readyz`."""
+    for found in health.of_all():
+        name = f"{found.kind} {found.tenant}".strip()
+        yield Finding(name, ok=found.ok, text=found.text, fatal=False)
 
 
 def _database() -> Finding:

@@ -68,7 +68,7 @@ def save(tenant: Tenant, kind: str, given: Mapping[str, str], *, actor: Actor, n
 
     Raises BadSettings.
     """
-    wanted = _checked(kind, given)
+    wanted = check(kind, given)
     with transaction.atomic():
         changes.lock(tenant)
         row = Access.objects.filter(tenant=tenant, kind=kind).first()
@@ -153,7 +153,8 @@ def _place(tenant: Tenant, kind: str) -> str:
     return f"connectors/access/{tenant.slug}/{kind}"
 
 
-def _checked(kind: str, given: Mapping[str, str]) -> dict[str, str]:
+def check(kind: str, given: Mapping[str, str]) -> dict[str, str]:
+    """What would be kept of it. Raises BadSettings."""
     if kind not in FORM:
         raise BadSettings(f"{kind!r} is none of {', '.join(FORM)}")
     required, optional = FORM[kind]

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.health import findings
+from config.health import connected, findings
 
 
 class Command(BaseCommand):
@@ -12,6 +12,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = list(findings())
+        if not any(finding.fatal and not finding.ok for finding in found):
+            found.extend(connected())
         for finding in found:
             mark = "ok  " if finding.ok else ("BAD " if finding.fatal else "mind")
             self.stdout.write(f"{mark}  {finding.name:<20} {finding.text}")

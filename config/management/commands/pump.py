@@ -4,15 +4,20 @@ import signal
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from config.background import Background
+from connectors import accounts
 
 
 class Command(BaseCommand):
     help = "Run due jobs and seal evidence until interrupted (where neither Celery nor `up` does it)."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            accounts.check_environment()
+        except accounts.TenantNotNamed as error:
+            raise CommandError(str(error)) from None
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.background import Background
 from config.environment import PREFIX, environment
+from connectors import accounts
 
 
 class Command(BaseCommand):
@@ -24,6 +25,7 @@ class Command(BaseCommand):
                 "SQLite has exactly one deciding process. Use --workers 1, or point "
                 f"{PREFIX}DATABASE_URL at PostgreSQL."
             )
+        _refuse_credentials_of_nobody()
         background = None if given.redis_url else Background()
         if background:
             background.start()
@@ -34,6 +36,14 @@ class Command(BaseCommand):
         finally:
             if background:
                 background.stop()
+
+
+def _refuse_credentials_of_nobody() -> None:
+    """The environment's connectors belong to one tenant; a guess would show its requests to another's channel."""
+    try:
+        accounts.check_environment()
+    except accounts.TenantNotNamed as error:
+        raise CommandError(str(error)) from None
 
 
 def serve(*, host: str, port: int, workers: int) -> None:
