@@ -25,6 +25,8 @@ CHANNEL_KEYS: Mapping[str, str] = {
     "webhook": "url",
 }
 CHANNEL_ROUTING = ("tool_groups", "min_risk_tier", "tenant_wide")
+CHANNEL_OPTIONS: Mapping[str, tuple[str, ...]] = {"jira": ("issue_type", "transitions")}
+TRANSITIONS = ("approved", "denied", "expired", "cancelled")
 
 _TOP = ("tenant", "settings", "people", "teams", "agents", "tools", "entities", "channels", "policy", "prune")
 _TOOL = (
@@ -248,11 +250,11 @@ def _channel(form: Form, value: object, path: Path) -> Item | None:
     if place is None:
         form.refuse((*path, "kind"), f"must be one of {', '.join(CHANNEL_KEYS)}")
         return None
-    known = ("kind", place, "teams", *CHANNEL_ROUTING)
+    known = ("kind", place, "teams", *CHANNEL_ROUTING, *CHANNEL_OPTIONS.get(str(kind), ()))
     block = form.mapping(value, path, known=known, required=("kind", place))
     teams = sorted(form.texts(block["teams"], (*path, "teams"))) if "teams" in block else []
     key = _id(form, block, path, place, MAX_ID)
-    config = {place: key, **_routing(form, block, path)}
+    config = {place: key, **_routing(form, block, path), **_jira(form, block, path)}
     if bool(teams) == config.get("tenant_wide", False):
         form.refuse(path, "needs either teams, or tenant_wide: true for whatever team is asked")
     return Item("channel", f"{kind}:{key}" if key else "", {"config": config, "teams": teams}, path)
@@ -270,6 +272,18 @@ def _routing(form: Form, block: Mapping[str, Any], path: Path) -> dict[str, Any]
         found["min_risk_tier"] = form.whole(block["min_risk_tier"], (*path, "min_risk_tier"), least=1, most=4)
     if "tenant_wide" in block and form.flag(block["tenant_wide"], (*path, "tenant_wide")):
         found["tenant_wide"] = True
+    return found
+
+
+def _jira(form: Form, block: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a project calls its issues and the ends of a request; only what is written."""
+    found: dict[str, Any] = {}
+    if "issue_type" in block:
+        found["issue_type"] = _id(form, block, path, "issue_type", MAX_NAME)
+    if "transitions" in block:
+        at = (*path, "transitions")
+        named = form.mapping(block["transitions"], at, known=TRANSITIONS)
+        found["transitions"] = {status: _id(form, named, at, status, MAX_NAME) for status in named}
     return found
 
 

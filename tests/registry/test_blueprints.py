@@ -72,6 +72,10 @@ MISTAKES = {
     "a channel for a fifth tier": "tenant: t\nchannels: [{kind: slack, channel: C1, teams: [f], min_risk_tier: 5}]",
     "a channel for a bad glob": "tenant: t\nchannels: [{kind: slack, channel: C1, teams: [f], tool_groups: ['pay[']}]",
     "a channel for no tool": "tenant: t\nchannels: [{kind: slack, channel: C1, teams: [f], tool_groups: []}]",
+    "a Jira transition for no end": "tenant: t\nchannels: [{kind: jira, project: P, teams: [f], transitions: {approve: Go}}]",
+    "a Jira transition without a name": "tenant: t\nchannels: [{kind: jira, project: P, teams: [f], transitions: {denied: ''}}]",
+    "Jira transitions that are a list": "tenant: t\nchannels: [{kind: jira, project: P, teams: [f], transitions: [Go]}]",
+    "an issue type in Slack": "tenant: t\nchannels: [{kind: slack, channel: C1, teams: [f], issue_type: Task}]",
     "an active that is text": "tenant: t\nagents: [{id: a, owner: e, team: f, active: 'no'}]",
     "no open request at all": "tenant: t\nsettings: {max_open_requests: 0}",
 }
@@ -147,8 +151,10 @@ class TestParse:
         assert set(SCHEMA["properties"]) == set(source._TOP)
         assert set(SCHEMA["properties"]["tools"]["items"]["properties"]) == set(source._TOOL)
         for channel in SCHEMA["properties"]["channels"]["items"]["oneOf"]:
-            place = source.CHANNEL_KEYS[channel["properties"]["kind"]["const"]]
-            assert set(channel["properties"]) == {"kind", place, "teams", *source.CHANNEL_ROUTING}
+            kind = channel["properties"]["kind"]["const"]
+            options = source.CHANNEL_OPTIONS.get(kind, ())
+            place = source.CHANNEL_KEYS[kind]
+            assert set(channel["properties"]) == {"kind", place, "teams", *source.CHANNEL_ROUTING, *options}
         kinds = {one["properties"]["kind"]["const"] for one in SCHEMA["properties"]["channels"]["items"]["oneOf"]}
         assert kinds == set(source.CHANNEL_KEYS)
         page = (ROOT / "docs" / "blueprint.md").read_text()
@@ -299,6 +305,11 @@ class TestApply:
             "slack": (["finance"], {"channel": "C1", "tool_groups": ["pay*"], "min_risk_tier": 3}),
             "jira": ([], {"project": "OPS", "tenant_wide": True}),
         }
+
+    def test_keeps_what_a_jira_project_calls_things(self, ours: World) -> None:
+        named = {"issue_type": "Service Request", "transitions": {"approved": "Approve", "denied": "Decline"}}
+        ours.apply(channels=[{"kind": "jira", "project": "OPS", "teams": ["finance"], **named}])
+        assert Channel.objects.get(tenant=ours.tenant, kind="jira").config == {"project": "OPS", **named}
 
     def test_warns_of_a_channel_nobody_is_connected_to(self, ours: World) -> None:
         applied = ours.apply(channels=[{"kind": "slack", "channel": "C1", "teams": ["finance"]}])
