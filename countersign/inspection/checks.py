@@ -22,8 +22,8 @@ def _stands_alone(data: bytes, start: int, end: int) -> bool:
     before, after = data[max(start - 2, 0) : start], data[end : end + 2]
     if before[-1:].isalnum() or after[:1].isalnum() or before[-1:] == b"_" or after[:1] == b"_":
         return False
-    joined_before = before[-1:] in (b"-", b".", b"/") and before[:1].isalnum()
-    return not (joined_before or (after[:1] in (b"-", b".", b"/") and after[1:].isalnum()))
+    joined_before = before[-1:] in (b"-", b".") and before[:1].isalnum()
+    return not (joined_before or (after[:1] in (b"-", b".") and after[1:].isalnum()))
 
 
 def social_security(data: bytes, start: int, end: int) -> bool:

@@ -14,7 +14,8 @@ _DEPTH = 100
 # More line breaks than any rule crosses on the way from a keyword to its secret.
 _APART = '"\n\n\n\n\n\n\n\n'
 _NESTED = dict | list | tuple
-_JOINTS = re.compile(r"[\s_.-]+")
+_JOINTS = re.compile(r"[\s_-]+")
+_STEPS = re.compile(r"[.\[\]/'\"]+")
 _REMEMBERED = 64
 
 
@@ -98,7 +99,7 @@ def _text(item: Any) -> str | None:
 
 
 def _secret_by_name(under: str, text: str) -> str | None:
-    name = _named(under[:_REMEMBERED]) if text else None
+    name = _named(under[-_REMEMBERED:]) if text else None
     if name is None or catalogue().placeholder.search(text.encode("utf-8", "surrogatepass")):
         return None
     return name
@@ -106,8 +107,9 @@ def _secret_by_name(under: str, text: str) -> str | None:
 
 @lru_cache(maxsize=1024)
 def _named(field: str) -> str | None:
-    """The kind of secret that stands under such a name: `X-API-Key` and `api_key` are one."""
-    return catalogue().fields.get(_JOINTS.sub("", field.lower()))
+    """The kind of secret that stands under such a name: `X-API-Key`, `api_key` and `accounts[0].apiKey` are one."""
+    last = _STEPS.split(field.rstrip("]'\""))[-1]
+    return catalogue().fields.get(_JOINTS.sub("", last.lower()))
 
 
 def _changes(layout: Layout, places: Sequence[Place]) -> Iterator[str | None]:

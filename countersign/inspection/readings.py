@@ -37,7 +37,7 @@ _PLAIN_QUANTA = rb"(?:[A-Za-f][ACDEFGHQSTUVWXgijklmnwyz0123][ABEFIJMNQRUVYZcdghk
 _FOLDABLE = ("efbc", "efbd", "efbb", "e280", "e281", "f09d", "c2ad", "cd8f")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _KINDS = bytes(120 if byte in _ALPHABET + b"-_" else 46 for byte in range(256))
-_PER_RUN, _PER_STRETCH, _PER_BYTE = 12_000, 2_000, 6
+_PER_RUN, _PER_STRETCH, _PER_BYTE = 12_000, 1_000, 4
 _ASCII = 0x7F
 # Blank letters, which no category tells from the others.
 _UNSEEN = ("Cc", "Cf", "Me", "Mn")

@@ -8,7 +8,7 @@ from countersign.inspection import checks
 from countersign.inspection.catalogue import OVERLAP, Catalogue, Rule, catalogue
 from countersign.inspection.effort import Effort
 
-_CHUNK = 4096
+_SMALL, _LARGE, _START = 4096, 16_384, 65_536  # stretches are small at first: what is unread is left out by the stretch
 _FAR = 65_536
 _ENOUGH = 1024  # of a candidate, for lists of what is harmless
 # The name that a keyword ends: allow-lists know `primary_key`, rules begin at `key`.
@@ -30,8 +30,7 @@ def spots(data: bytes, effort: Effort) -> tuple[set[Spot], int]:
     known, lowered = catalogue(), data.lower()
     found: set[Spot] = set()
     done: dict[int, int] = {}  # where each rule's last secret ends: what is long is not read again in each chunk
-    for start in range(0, len(data), _CHUNK):
-        end = min(start + _CHUNK, len(data))
+    for start, end in _stretches(len(data)):
         effort.earn(end - start)
         effort.spend((end - start) * _PER_BYTE)
         for n in _called(known, lowered[start : end + OVERLAP]):
@@ -44,6 +43,14 @@ def spots(data: bytes, effort: Effort) -> tuple[set[Spot], int]:
             if effort.left < 0:
                 return found, start
     return found, len(data)
+
+
+def _stretches(size: int) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start < size:
+        end = min(start + (_SMALL if start < _START else _LARGE), size)
+        yield start, end
+        start = end
 
 
 def _called(known: Catalogue, chunk: bytes) -> list[int]:

@@ -13,7 +13,11 @@ from typing import Any
 _NAMES = {
     "aws-access-token": "aws-access-key",
     "gcp-api-key": "google-api-key",
-    "github-pat": "github-token",
+    **dict.fromkeys(("github-pat", "github-fine-grained-pat", "github-oauth", "github-app-token"), "github-token"),
+    "github-refresh-token": "github-token",
+    **dict.fromkeys(
+        ("slack-bot-token", "slack-user-token", "slack-legacy-bot-token", "slack-app-token"), "slack-token"
+    ),
     "generic-api-key": "generic-secret",
 }
 # These look at what a file is called, or for something that no line of text can hold.
@@ -22,6 +26,9 @@ _NEEDS_A_FILE = {"pkcs12-file", "hashicorp-tf-password", "freemius-secret-key", 
 _OURS_INSTEAD = {"private-key", "jwt", "jwt-base64"}
 # Leads up to the keyword and is no part of the secret; without it a search can start at the keyword.
 _RUN_UP = r"[\w.-]{0,50}?"
+# What may follow a token in a file is narrow; in chat, a comma, a bracket or an ampersand follows as well. Rules that
+# begin with a keyword keep it: it tells their values from code.
+_END, _ANY_END = r"""(?:[\x60'"\s;]|\\[nr]|$)""", "(?:[^A-Za-z0-9_]|$)"
 # A scanner spares the examples that vendors publish; a scrubber has no reason to.
 _EXAMPLES = ("EXAMPLE", "AIza")
 
@@ -40,7 +47,9 @@ def _allowed(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _converted(rule: Mapping[str, Any]) -> dict[str, Any]:
-    made = {"name": _NAMES.get(rule["id"], rule["id"]), "regex": rule["regex"].replace(_RUN_UP, "", 1)}
+    regex = rule["regex"]
+    regex = regex.replace(_RUN_UP, "", 1) if _RUN_UP in regex else regex.replace(_END, _ANY_END)
+    made = {"name": _NAMES.get(rule["id"], rule["id"]), "regex": regex}
     made |= {"keywords": rule["keywords"]}
     made |= {
         ours: rule[theirs] for theirs, ours in (("entropy", "entropy"), ("secretGroup", "group")) if theirs in rule
