@@ -17,9 +17,7 @@ from approvals.models import Status
 from connectors import once
 from connectors.models import Delivery
 from connectors.port import Ref
-from countersign import ids
-from countersign.proof.events import Event
-from evidence import ledger
+from evidence import alerts
 from evidence.ledger import Actor
 from outbox.queue import enqueue
 
@@ -94,10 +92,10 @@ def _alert(delivery: Delivery, *, now: datetime) -> None:
     if not once.first("attention", f"{turn}:{delivery.kind}:{delivery.place_key}", now=now):
         return
     agents = _agents(delivery, since=now - window)
-    ledger.append(
-        Event.ALERT_FIRED, tenant=delivery.tenant.slug, thread=ids.new("alr"), actor=_SYSTEM, now=now,
+    alerts.fire(
+        "requests.coalesced", tenant=delivery.tenant.slug, actor=_SYSTEM, now=now,
         detail={
-            "alert": "requests.coalesced", "kind": delivery.kind, "place": delivery.place_key, "agents": agents,
+            "kind": delivery.kind, "place": delivery.place_key, "agents": agents,
             "limit": settings.COUNTERSIGN.attention_limit, "window_seconds": int(window.total_seconds()),
         },
     )  # fmt: skip

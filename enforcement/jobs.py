@@ -1,15 +1,16 @@
-"""Work of this room that waits for its time: an execution that nobody speaks of any more."""
+"""Work of this room that waits for its time: an execution that nobody speaks of any more, a look at who probes."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from enforcement import executions
+from enforcement import executions, probing
 from enforcement.models import Custody
 from evidence import clock
 from outbox.pump import Later
-from outbox.queue import handler
+from outbox.queue import every, handler
 
+PROBING = "enforcement.probing"
 _SHORTEST = timedelta(milliseconds=50)
 
 
@@ -20,3 +21,9 @@ def remind(payload: Mapping[str, Any]) -> None:
     again = executions.overdue(payload["evaluation_id"], Custody(payload["status"]), now=now)
     if again is not None:
         raise Later(max(again - now, _SHORTEST))
+
+
+@every(PROBING, probing.EVERY)
+def look_for_probing() -> None:
+    """Look through the decisions of the last minutes."""
+    probing.look(clock.now())

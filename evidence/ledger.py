@@ -16,7 +16,10 @@ from evidence import journal
 from evidence.models import Record, Sealed
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_REGISTRY = "registry:"
+ALERTS = "alerts"
+"""The one thread of all alerts of a tenant, so that the latest are found without looking through its log."""
+
+_UNLOCKED = ("registry:", ALERTS)  # threads of what has no row that could be locked
 _LOCK_REGISTRY = 0x5245  # first half of the advisory lock's key; the second is the log
 _HEAD = "SELECT n, leaf FROM evidence_record WHERE log = %s AND thread = %s ORDER BY n DESC LIMIT 1"
 
@@ -79,7 +82,7 @@ def append(
     """Record `event` at the end of its thread, inside the caller's transaction. Raises NoTransaction outside of one.
 
     Two writers of one thread stand behind the lock of what the thread is about (a request's row), which the caller
-    holds. A registry object has none, so its tenant's registry histories are written one at a time. A fork is
+    holds. A registry object has none, nor has an alert, so a tenant's are written one at a time. A fork is
     impossible either way: it would break `record_thread_has_no_fork` and roll the caller back. `members` are the
     predicate's own; its `request` is made of the id and of what `request_member` adds.
     """
@@ -88,7 +91,7 @@ def append(
     if request:
         members["request"] = {"id": request, **(request_member or _NOTHING)}
     with connection.cursor() as cursor:
-        if thread.startswith(_REGISTRY):
+        if thread.startswith(_UNLOCKED):
             _one_at_a_time(cursor, tenant)
         head = thread_head(cursor, tenant, thread)
         n, prev_leaf = (head[0] + 1, head[1]) if head else (0, None)

@@ -4,8 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from approvals import inbox, totp
-from approvals.views.chrome import for_members
+from approvals import alerting, inbox, totp
+from approvals.views.chrome import for_members, reads_decisions
 from evidence import clock
 from registry import people
 from registry.models import Membership
@@ -18,6 +18,7 @@ def page(request: HttpRequest, membership: Membership) -> HttpResponse:
     context = {
         "inbox": inbox.of(membership, now=now),
         "now": now,
+        "alerts": alerting.latest(membership.tenant.slug, now=now) if reads_decisions(membership) else (),
         "without_authenticator": bool(people.team_names(membership)) and totp.live_since(membership.user) is None,
     }
     return render(request, "dashboard.html", context)

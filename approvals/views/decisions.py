@@ -7,9 +7,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from approvals import decisions, inbox
+from approvals import alerting, decisions, inbox
 from approvals.decisions import Decided, Wanted
 from approvals.views.chrome import for_members, reads_decisions
+from evidence import clock
 from registry.models import Membership
 
 OUTCOMES = ("allow", "deny", "escalate")
@@ -35,6 +36,7 @@ def page(request: HttpRequest, membership: Membership) -> HttpResponse:
         "newest": f"?{urlencode(filters)}" if filters else "/decisions/",
         "older": f"?{urlencode({**filters, 'before': found.following})}",
         "first": number is None,
+        "alerts": alerting.latest(membership.tenant.slug, now=clock.now()) if number is None else (),
     }
     return render(request, "decisions.html", context)
 

@@ -1,0 +1,50 @@
+"""A tenant's latest alerts in, each in words and with where to look next out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from evidence import alerts
+from evidence.alerts import Alert
+
+SHOWN_FOR = timedelta(hours=24)
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One alert. `subject` is a name that somebody else chose: shown escaped. `link` leads to what it is about."""
+
+    at: datetime
+    subject: str
+    words: str
+    link: str
+
+
+def latest(tenant: str, *, now: datetime) -> Sequence[Told]:
+    """The newest of the last day, newest first."""
+    return [_told(alert) for alert in alerts.latest(tenant, since=now - SHOWN_FOR)[:_SHOWN]]
+
+
+def _told(alert: Alert) -> Told:
+    detail = alert.detail
+    match alert.name:
+        case "threshold.probed":
+            place = {"agent": detail["agent"], "tool": detail["tool"]}
+            return Told(
+                alert.at, f"{detail['agent']} · {detail['tool']}", _probed(detail), f"/decisions/?{urlencode(place)}"
+            )
+        case "requests.coalesced":
+            names = ", ".join(detail["agents"])
+            return Told(alert.at, names, "Agents ask for more approvals than people can judge.", "/inbox/")
+    return Told(alert.at, alert.name, "An alert was recorded.", "/evidence/")
+
+
+def _probed(detail: Mapping[str, Any]) -> str:
+    minutes = int(detail["window_seconds"]) // 60
+    return (
+        f"Refused {detail['refusals']} times within {minutes} minutes with little changed each time: "
+        "it may be feeling out where a limit lies."
+    )

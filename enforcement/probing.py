@@ -1,0 +1,195 @@
+"""The decisions of the last minutes in; an alert out for each agent that feels out where a threshold lies.
+
+Read from the evidence after the fact, so that no decision waits for it. A call refused for what is in it says a little
+about the limit; the same call again and again with one number changed finds it.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import Max
+
+from countersign.policy.values import Reason
+from countersign.proof import canonical
+from evidence import alerts, kept, keys
+from evidence.ledger import Actor
+from evidence.models import Record
+
+PROBED = "threshold.probed"
+EVERY = timedelta(minutes=1)
+WINDOW = timedelta(minutes=10)
+QUIET = timedelta(hours=1)  # one alert about one agent and tool, not one a minute
+CHANGED = 5
+"""So many refusals that differ in one number alone. Nobody in good faith asks a fifth time for a little less."""
+
+REFUSED = 20
+"""So many refusals within one session and transaction, where it is not kept what they were about."""
+
+LOOKED_THROUGH = 200_000  # newest journal rows; at more than 300 decisions a second the window gets shorter
+_AT_MOST = 2_000  # refusals judged in one round
+_NUMBERS = 10  # of one call; the rest are not looked at
+_CHUNK = 500
+_SYSTEM = Actor(type="system", id="enforcement")
+
+# Refusals that depend on values in the call, and so say something about a limit.
+_BY_VALUE = frozenset(
+    {Reason.RULE, Reason.ARGUMENT_RULE, Reason.SPEND_CAP, Reason.TOKEN_CAP, Reason.RISK_BLOCK, Reason.RISK_REVIEW,
+     Reason.APPROVAL_REQUIRED}
+)  # fmt: skip
+
+_REFUSED = (
+    'SELECT session, "transaction", body FROM evidence_record'
+    " WHERE id > %s AND event = 'decision.made' AND recorded_at >= %s AND {found} > 0 ORDER BY id DESC LIMIT %s"
+)
+_FOUND = {"postgresql": "position(%s::bytea in body)", "sqlite": "instr(body, %s)"}
+_NOT_PERMITTED = b'"permitted":false'  # how every record of a refusal has it; a text within one would carry backslashes
+_NUMBER = re.compile(r"[+-]?\d{1,30}(?:[.,]\d{1,30})?").fullmatch
+
+
+class Place(NamedTuple):
+    """Who feels out what."""
+
+    log: str
+    credential: str
+    subject: str
+    resource: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One refused call as its record has it."""
+
+    place: Place
+    commitment: str
+    case: tuple[str, str]
+    arguments: Mapping[str, Any] | None = None
+
+
+def look(now: datetime) -> int:
+    """Fire for everybody who probes. How many alerts that were."""
+    suspects = probing(_with_arguments(_refused(now)))
+    return sum(_fire(place, refusals, now=now) for place, refusals in sorted(suspects.items()))
+
+
+def probing(refusals: Iterable[Refused]) -> Mapping[Place, int]:
+    """Who asked the same with one number changed, or too often altogether, and how often. Pure."""
+    changed: dict[tuple[Place, bytes], set[str]] = defaultdict(set)
+    blind: Counter[tuple[Place, tuple[str, str]]] = Counter()
+    for one in refusals:
+        if one.arguments is None:
+            blind[one.place, one.case] += 1
+            continue
+        for rest, number in _variants(one.arguments):
+            changed[one.place, rest].add(number)
+    suspects: dict[Place, int] = {}
+    for (place, _), numbers in changed.items():
+        if len(numbers) >= CHANGED:
+            suspects[place] = max(suspects.get(place, 0), len(numbers))
+    for (place, _), times in blind.items():
+        if times >= REFUSED:
+            suspects[place] = max(suspects.get(place, 0), times)
+    return suspects
+
+
+# --- reading
+
+
+def _refused(now: datetime) -> list[Refused]:
+    """Refusals that say something about a limit, newest first. Bounded, whatever the traffic."""
+    top = Record.objects.aggregate(top=Max("id"))["top"] or 0
+    since = connection.ops.adapt_datetimefield_value(now - WINDOW)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _REFUSED.format(found=_FOUND[connection.vendor]), [top - LOOKED_THROUGH, since, _NOT_PERMITTED, _AT_MOST]
+        )
+        rows = cursor.fetchall()
+    read = [(canonical.loads_object(bytes(body)), (session, case)) for session, case, body in rows]
+    return [_read(one, case) for one, case in read if one["predicate"]["decision"]["reason"] in _BY_VALUE]
+
+
+def _read(statement: Mapping[str, Any], case: tuple[str, str]) -> Refused:
+    said = statement["predicate"]
+    action = said["action"]
+    place = Place(
+        said["log"], said["actor"]["id"], _named(action, "agent", "subject"), _named(action, "tool", "resource"),
+        str(action["method"]),
+    )  # fmt: skip
+    return Refused(place, "sha256:" + statement["subject"][0]["digest"]["sha256"], case)
+
+
+def _named(action: Mapping[str, Any], registered: str, other: str) -> str:
+    if registered in action:
+        return str(action[registered])
+    return f"{action[other]['type']}:{action[other]['id']}"
+
+
+def _with_arguments(refusals: Sequence[Refused]) -> Iterator[Refused]:
+    """With what is kept of each: of every escalation, of denials only where the tenant keeps them."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for log in {one.place.log for one in refusals}:
+        wanted = sorted({one.commitment for one in refusals if one.place.log == log})
+        for at in range(0, len(wanted), _CHUNK):
+            found |= {(log, name): box.arguments for name, box in _kept(log, wanted[at : at + _CHUNK]).items()}
+    for one in refusals:
+        yield Refused(one.place, one.commitment, one.case, found.get((one.place.log, one.commitment)))
+
+
+def _kept(log: str, commitments: Sequence[str]) -> Mapping[str, kept.Kept]:
+    try:
+        return kept.read_many(log, commitments)
+    except keys.CannotUnseal:  # a row changed by hand: the audit tells; here the others must still be looked at
+        return {}
+
+
+# --- telling
+
+
+def _variants(arguments: Mapping[str, Any]) -> Iterator[tuple[bytes, str]]:
+    """For each number in a call: all the rest of it, as a digest, and the number."""
+    for path, number in list(_numbers(arguments, ()))[:_NUMBERS]:
+        yield sha256(canonical.dumps(_without(arguments, path))).digest(), number
+
+
+def _numbers(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Numbers and texts that are one, such as money."""
+    if isinstance(value, Mapping):
+        for name, child in value.items():
+            yield from _numbers(child, (*path, name))
+    elif isinstance(value, list):
+        for n, child in enumerate(value):
+            yield from _numbers(child, (*path, n))
+    elif (isinstance(value, int | float) and not isinstance(value, bool)) or (
+        isinstance(value, str) and _NUMBER(value)
+    ):
+        yield path, str(value)
+
+
+def _without(value: Any, path: tuple[str | int, ...]) -> Any:
+    """The same with what is at `path` left open."""
+    if not path:
+        return None
+    step, *rest = path
+    if isinstance(value, Mapping):
+        return {**value, str(step): _without(value[str(step)], tuple(rest))}
+    return [_without(child, tuple(rest)) if n == step else child for n, child in enumerate(value)]
+
+
+def _fire(place: Place, refusals: int, *, now: datetime) -> bool:
+    """Whether this is news: the same agent at the same tool is told of once an hour."""
+    about = {
+        "credential": place.credential, "agent": place.subject, "tool": place.resource, "method": place.method,
+    }  # fmt: skip
+    with transaction.atomic():
+        for told in alerts.latest(place.log, since=now - QUIET):
+            if told.name == PROBED and about.items() <= dict(told.detail).items():
+                return False
+        detail = {**about, "refusals": refusals, "window_seconds": int(WINDOW.total_seconds())}
+        alerts.fire(PROBED, tenant=place.log, actor=_SYSTEM, now=now, detail=detail)
+    return True

@@ -1,0 +1,124 @@
+"""Who feels out where a limit lies is noticed; who works is not."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from enforcement import probing
+from evidence import alerts, clock, ledger
+from outbox.queue import handler_of
+from tests.approvals.browsing import signed_in, text
+from tests.enforcement.machine import ask, big, question
+from tests.worlds import World, world
+
+
+@pytest.fixture
+def own(database: None) -> World:
+    return world(caps={})
+
+
+def fired(own: World) -> list[dict[str, Any]]:
+    probing.look(clock.now())
+    return [dict(alert.detail) for alert in alerts.latest(own.slug, since=clock.now() - probing.QUIET)]
+
+
+def amounts() -> Iterator[str]:
+    """Ever a little less, as somebody would who looks for the limit."""
+    return (f"{100 + 2**n}.00" for n in range(7, 0, -1))
+
+
+class TestEscalations:
+    def test_abuse_145_the_same_with_ever_other_amounts_is_told(self, own: World) -> None:
+        for amount in amounts():
+            assert ask(own.pep_key, big(amount)).context["outcome"] == "escalate"
+        (alert,) = fired(own)
+        assert alert == {
+            "alert": "threshold.probed", "credential": own.credential(own.pep_key).key_id, "agent": "support-bot",
+            "tool": "payments.refund", "method": "create", "refusals": 7, "window_seconds": 600,
+        }  # fmt: skip
+
+    def test_abuse_145_it_is_told_once_and_not_every_minute(self, own: World) -> None:
+        for amount in amounts():
+            ask(own.pep_key, big(amount))
+        assert len(fired(own)) == len(fired(own)) == 1
+
+    def test_the_same_call_asked_again_and_again_is_none(self, own: World) -> None:
+        """A PEP that polls by asking anew, or an agent in a loop: nothing is learnt from it."""
+        for _ in range(30):
+            ask(own.pep_key, big(open_request=True))
+        assert fired(own) == []
+
+    def test_other_orders_with_other_amounts_are_work(self, own: World) -> None:
+        for n, amount in enumerate(amounts()):
+            ask(own.pep_key, question(arguments={"order": f"A-{n}", "amount": amount}))
+        assert fired(own) == []
+
+    def test_one_agents_refusals_are_not_counted_for_another(self, own: World) -> None:
+        for n, amount in enumerate(amounts()):
+            ask(own.key("pep") if n % 2 else own.pep_key, big(amount))
+        assert fired(own) == []
+
+
+class TestDenials:
+    def test_abuse_145_denials_are_counted_where_it_is_not_kept_what_they_were_about(self, own: World) -> None:
+        for _ in range(probing.REFUSED):
+            ask(own.pep_key, denied())
+        (alert,) = fired(own)
+        assert (alert["tool"], alert["refusals"]) == ("crm.delete", probing.REFUSED)
+
+    def test_denials_of_several_cases_are_work(self, own: World) -> None:
+        for n in range(probing.REFUSED):
+            ask(own.pep_key, denied(session=f"s-{n}"))
+        assert fired(own) == []
+
+    def test_what_does_not_depend_on_values_is_no_probing(self, own: World) -> None:
+        for _ in range(probing.REFUSED):
+            ask(own.pep_key, question(intent="lookup", action={"name": "unknown"}))
+        assert fired(own) == []
+
+    def test_abuse_145_kept_arguments_tell_probing_from_a_loop(self, database: None) -> None:
+        own = world(caps={"spend": {"argument": "amount", "per_call": "50.00", "currency": "EUR"}}, change=KEEPS)
+        for _ in range(probing.REFUSED):
+            ask(own.pep_key, question(arguments={"order": "A-1", "amount": "99.00"}))
+        assert fired(own) == []
+        for cents in range(probing.CHANGED):
+            ask(own.pep_key, question(arguments={"order": "A-1", "amount": f"98.0{cents}"}))
+        assert [alert["alert"] for alert in fired(own)] == ["threshold.probed"]
+
+
+KEEPS = {"settings": {"keep_arguments": True}}
+
+
+def denied(**changes: Any) -> dict[str, Any]:
+    """Denied by a rule that looks at nothing but the tool."""
+    tool = {"type": "tool", "id": "crm.delete"}
+    return question(resource=tool, action={"name": "delete"}, intent="lookup", arguments={"customer": "C-7"}, **changes)
+
+
+class TestTelling:
+    def test_it_comes_round_by_itself(self, own: World) -> None:
+        for amount in amounts():
+            ask(own.pep_key, big(amount))
+        handler_of("enforcement.probing")({})
+        assert len(alerts.latest(own.slug, since=clock.now() - probing.QUIET)) == 1
+
+    @pytest.mark.parametrize("page", ["/", "/decisions/"])
+    def test_who_reads_decisions_is_shown_it(self, own: World, page: str) -> None:
+        for amount in amounts():
+            ask(own.pep_key, big(amount))
+        fired(own)
+        shown = text(signed_in(own.ada).get(page))
+        assert "Refused 7 times within 10 minutes" in shown
+        assert 'href="/decisions/?agent=support-bot&amp;tool=payments.refund"' in shown
+        assert "Refused" not in text(signed_in(own.erin).get("/"))
+
+    def test_no_argument_is_in_its_record(self, own: World) -> None:
+        for amount in amounts():
+            ask(own.pep_key, big(amount))
+        fired(own)
+        (record,) = ledger.history(own.slug, ledger.ALERTS, limit=None)
+        assert "164" not in str(record["predicate"]["detail"])
+
+    def test_nothing_fired_shows_nothing(self, own: World) -> None:
+        assert "Alerts" not in text(signed_in(own.ada).get("/"))
