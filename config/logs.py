@@ -1,10 +1,13 @@
 """Log level in, Django's LOGGING out: one JSON object a line, without argument values, keys or bodies."""
 
+import json
 import re
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from countersign.inspection.redact import redact_value
 
 _LINK = re.compile(r"(/sign-in/link/)[^\s?\"']+")
 _QUERY = re.compile(r"(/[^\s?\"']*\?)[^\s\"']+")
@@ -17,6 +20,16 @@ def without_secrets(_logger: Any, _method: str, entry: MutableMapping[str, Any])
         if isinstance(value, str):
             entry[name] = _KEY.sub(r"\1…", _QUERY.sub(r"\1…", _LINK.sub(r"\1…", value)))
     return entry
+
+
+def scrubbed(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No secret that the line quotes, be it in a traceback. A line that cannot be looked through is not written."""
+    try:
+        made, found = redact_value(json.loads(json.dumps(entry, default=repr)))
+    except Exception as error:  # noqa: BLE001 -- the logging module would print the line as it was
+        level = entry.get("level", "error")
+        return {"event": f"a log line was withheld: {type(error).__name__} while looking for secrets", "level": level}
+    return made if found else entry
 
 
 _SHARED: list[structlog.typing.Processor] = [
@@ -45,6 +58,7 @@ def logging_config(level: str) -> dict[str, Any]:
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     structlog.processors.format_exc_info,
                     without_secrets,
+                    scrubbed,
                     structlog.processors.JSONRenderer(),
                 ],
             }

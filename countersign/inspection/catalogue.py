@@ -75,7 +75,7 @@ def _read(name: str) -> Any:
 
 def _hints(one: Mapping[str, Any]) -> list[str]:
     """What must be in a lower-case text for the rule to be asked: its keywords, or for numbers how they look."""
-    return [re2.escape(word) for word in one["keywords"]] + one.get("looks", [])
+    return [*(re2.escape(word) for word in one["keywords"]), *one.get("looks", ())]
 
 
 def _rule(one: Mapping[str, Any], everywhere: Allow, generic: tuple[Allow, ...]) -> Rule:

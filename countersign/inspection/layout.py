@@ -13,7 +13,7 @@ from countersign.inspection.places import NOT_INSPECTED, Place, replaced
 _DEPTH = 100
 # More line breaks than any rule crosses on the way from a keyword to its secret.
 _APART = '"\n\n\n\n\n\n\n\n'
-_NESTED = dict | list | tuple
+_NESTED = (dict, list, tuple)
 _JOINTS = re.compile(r"[\s_-]+")
 _STEPS = re.compile(r"[.\[\]/'\"]+")
 _REMEMBERED = 64
