@@ -69,6 +69,15 @@ def find(intent_id: str, *, request_id: str, user: User) -> Intent:
     return found
 
 
+def of_member(intent_id: str, *, membership: Membership) -> Intent:
+    """This member's intent, for who is known by another system alone. Raises UnknownIntent."""
+    rows = Intent.objects.select_related("request__tenant", "membership__user__human", "membership__tenant")
+    found = rows.filter(pk=intent_id, membership=membership).first()
+    if found is None:
+        raise UnknownIntent(intent_id)
+    return found
+
+
 def is_open(intent: Intent, *, now: datetime) -> bool:
     """Whether it can still be confirmed."""
     return _open(now).filter(pk=intent.pk).exists()
@@ -83,7 +92,23 @@ def confirm(
     that `stepup.pass_totp` and `votes.cast` raise.
     """
     _match(intent, number, now=now)
-    proof = _proven(intent, code=code, seen=seen, now=now)
+    return _cast(intent, code=code, seen=seen, on=CONFIRMED_ON, now=now, first_seen_at=first_seen_at)
+
+
+def confirm_there(intent: Intent, *, code: str, now: datetime) -> AccessRequest:
+    """The same with a code that was typed where the vote began: no number, for nobody went anywhere.
+
+    Only for a window that was opened from a whole display. Raises as `confirm`, but for WrongNumber.
+    """
+    if not is_open(intent, now=max(now, clock.now())):
+        raise IntentOver(intent.pk)
+    return _cast(intent, code=code, seen=intent.request.display_hash, on=intent.surface, now=now)
+
+
+def _cast(
+    intent: Intent, *, code: str, seen: str, on: str, now: datetime, first_seen_at: datetime | None = None
+) -> AccessRequest:
+    proof = _proven(intent, code=code, seen=seen, on=on, now=now)
     if not _open(max(now, clock.now())).filter(pk=intent.pk).update(used_at=now):
         raise IntentOver(intent.pk)
     return votes.cast(
@@ -94,7 +119,7 @@ def confirm(
         reason=intent.reason,
         seen=seen,
         step_up=proof,
-        surface=f"{intent.surface}+{CONFIRMED_ON}",
+        surface=intent.surface if on == intent.surface else f"{intent.surface}+{on}",
         now=now,
         first_seen_at=first_seen_at,
     )
@@ -122,12 +147,12 @@ def _match(intent: Intent, number: str, *, now: datetime) -> None:
     raise WrongNumber(WRONG_NUMBERS - row.wrong_numbers)
 
 
-def _proven(intent: Intent, *, code: str, seen: str, now: datetime) -> str | None:
+def _proven(intent: Intent, *, code: str, seen: str, on: str, now: datetime) -> str | None:
     """A step-up of the kind the code looks like; none where the vote needs none."""
     if votes.needed_step_up(intent.request, intent.membership) == StepUp.NONE:
         return None
     passed = stepup.pass_totp(
         intent.request_id, tenant_id=intent.tenant_id, membership=intent.membership, method=stepup.method_of(code),
-        decision=Decision(intent.decision), seen=seen, code=code, surface=CONFIRMED_ON, now=now,
+        decision=Decision(intent.decision), seen=seen, code=code, surface=on, now=now,
     )  # fmt: skip
     return passed.pk

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from approvals import problems, votes
 from approvals.models import AccessRequest, Decision, Status
+from connectors import pace
 from countersign.policy.values import StepUp
 from registry.models import Membership
 
@@ -69,8 +70,9 @@ def answer(
     if member is None:
         return Unlinked(account_link())
     asked = AccessRequest.objects.select_related("tenant").filter(pk=request_id, tenant_id=tenant_id).first()
-    if asked is None:
-        return Refused("There is no such request here any more.")
+    too_fast = decision is Decision.APPROVE and pace.exceeded(member, now=now)
+    if asked is None or too_fast:
+        return Refused(pace.WORDS if too_fast else "There is no such request here any more.")
     if step_up is None and _needs_step_up(asked, member, now=now):
         return StepUpNeeded(request_link(asked.pk), asked)
     try:

@@ -14,3 +14,4 @@ class ConnectorsConfig(AppConfig):
         from connectors import alerts, deliver, digest, notify, reminders  # noqa: F401, PLC0415  see above
         from connectors.jira import jobs  # noqa: F401, PLC0415  see above
         from connectors.servicenow import looking  # noqa: F401, PLC0415  see above
+        from connectors.slack import aside, home  # noqa: F401, PLC0415  see above

@@ -5,4 +5,5 @@ from django.urls import URLPattern, URLResolver, include, path
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("connectors.jira.urls")),
     path("", include("connectors.servicenow.urls")),
+    path("", include("connectors.slack.urls")),
 ]
