@@ -5,6 +5,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -22,6 +24,7 @@ from websockets.sync.client import connect
 from examples.lookalikes.slack import rules
 from examples.lookalikes.slack.acme import APPROVALS, GENERAL
 from examples.lookalikes.slack.acting import Impossible
+from examples.lookalikes.slack.faults import Fault
 from examples.lookalikes.slack.workspace import ALL_SCOPES, Refused
 from tests.connectors.slack_world import SlackWorld, words_in
 from tests.lookalikes.listening import App, listening
@@ -547,6 +550,11 @@ class TestFaults:
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
             slack.chat_postMessage(channel=APPROVALS, text="x")
         assert len(world.messages()) - before == posted
+
+    @pytest.mark.parametrize("member", fields(Fault), ids=lambda member: member.name)
+    def test_are_described_for_those_who_try_them(self, member: Any):
+        page = (Path(__file__).parents[2] / "docs" / "slack.md").read_text()
+        assert f"`{member.name}`" in page.split("## Without a workspace")[1]
 
     def test_are_set_over_http_too(self, world: SlackWorld, slack: WebClient):
         asked = httpx2.post(f"{world.url}/_/faults", json={"where": "auth.test", "error": "fatal_error"})
