@@ -28,10 +28,10 @@ from registry.models import Tenant
 
 log = logging.getLogger(__name__)
 
-LISTED = 20
+LISTED = 10
 _LEASE = timedelta(seconds=60)
 _SOON = timedelta(seconds=1)
-_TITLE = 120
+_TITLE = 100
 
 
 @handler(DIGEST)
@@ -58,23 +58,6 @@ def waiting(deliveries: Iterable[Delivery], total: int) -> Waiting:
     """What the held deliveries' requests ask for, in names of the registry."""
     items = [Item(_title(row.request), row.request.expires_at, request_link(row.request_id)) for row in deliveries]
     return Waiting(total, items, f"{settings.COUNTERSIGN.base_url}/inbox/")
-
-
-def words(told: Waiting) -> str:
-    """A digest as plain words; the first line is its subject."""
-    lines = [count(told)]
-    lines += [f"{one.title} – until {plain.moment(one.expires_at)}\n{one.link}" for one in told.items]
-    if told.total > len(told.items):
-        lines.append(f"… and {told.total - len(told.items)} more.")
-    return "\n".join([*lines, f"All of them: {told.link}"])
-
-
-def count(told: Waiting) -> str:
-    """The sentence it begins with."""
-    if not told.total:
-        return "Nothing more waits here."
-    more = "1 more request waits" if told.total == 1 else f"{told.total} more requests wait"
-    return f"{more} for approval"
 
 
 # --- one turn
@@ -133,7 +116,7 @@ def _send(row: Digest, transport: Transport, place: Place, told: Waiting, *, new
         payload = {"tenant": row.tenant_id, "kind": row.kind, "key": row.place_key}
         enqueue(DIGEST, payload, run_at=due, dedupe=f"{DIGEST}:{row.pk}:{due.timestamp()}", tenant=row.tenant.slug)
         return
-    transport.say(place, words(told))
+    transport.say(place, plain.waiting(told))
     _keep(row, says=_fingerprint(told), newest=newest, sent_at=now)
 
 

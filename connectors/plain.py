@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from connectors.port import Line, Told
+from connectors.port import Line, Told, Waiting
 
 _HIDING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _INDENT = "    "
@@ -45,6 +45,22 @@ def needed(told: Told) -> Iterator[str]:
     """How far each requirement is met."""
     for one in told.needed:
         yield f"{one.approved} of {one.quorum} approvals by {line(', '.join(one.teams))}"
+
+
+def waiting(told: Waiting) -> str:
+    """A digest: the first line says how much waits, the second where all of it is."""
+    lines = [waits(told), f"All of them: {told.link}"]
+    lines += [f"{line(one.title)} – until {moment(one.expires_at)}\n{one.link}" for one in told.items]
+    if told.total > len(told.items):
+        lines.append(f"… and {told.total - len(told.items)} more.")
+    return "\n".join(lines)
+
+
+def waits(told: Waiting) -> str:
+    """The sentence it begins with."""
+    if not told.total:
+        return "Nothing more waits here."
+    return "1 more request waits for approval" if told.total == 1 else f"{told.total} more requests wait for approval"
 
 
 def _flags(one: Line) -> str:

@@ -15,7 +15,7 @@ from django.core.validators import validate_email
 from connectors.email import card, relay
 from connectors.email.card import Letter
 from connectors.email.relay import Relay
-from connectors.port import Account, Place, Ref, Told, TransportError
+from connectors.port import ABOUT, Account, Place, Ref, Told, TransportError
 
 _SECONDS = 10
 _BACKENDS: Mapping[str, str] = {"console": "console", "file": "filebased"}
@@ -53,8 +53,9 @@ class Email:
         return None
 
     def say(self, place: Place, words: str) -> None:
-        """A letter of plain words; the first line is its subject."""
-        self._send(place, card.saying(words), {})
+        """A letter of plain words, in the thread of what they are about; the first line is its subject."""
+        about = place.config.get(ABOUT, {}).get("message_id")
+        self._send(place, card.saying(words), {"In-Reply-To": about, "References": about} if about else {})
 
     def check(self) -> str:
         """Connects, encrypts and signs in as for a letter, and sends none."""

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 
-from connectors.port import Account, Place, Ref, Told, TransportError
+from connectors import plain
+from connectors.port import ABOUT, Account, Place, Ref, Told, TransportError, Waiting
 from connectors.servicenow import approvers, card
 from connectors.servicenow.table import Forbidden, Table
 
 APPROVALS = "sysapproval_approver"
-ABOUT = "about"  # in a place's config: the ref of the message that words belong to
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,79}")
 _ID = re.compile(r"[A-Za-z0-9_:.-]{1,100}")
 _MOST = 500
@@ -48,10 +48,17 @@ class ServiceNow:
 
     def say(self, place: Place, words: str) -> None:
         """A work note: at the record that `about` names, else at the one record that is there for such words."""
-        about = place.config.get(ABOUT)
-        name = f"countersign:{self._account.tenant}:messages"
-        ref = about or self._found(place, name) or self._made(place, _messages(name))
+        ref = place.config.get(ABOUT) or self._messages(place)
         self._table.change(ref["table"], ref["sys_id"], {"work_notes": card.harmless(words)})
+
+    def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
+        """The text of the record for words; a note where it begins, so that who watches the record hears of it."""
+        there = ref or self._messages(place)
+        given = {"description": card.harmless(plain.waiting(waiting))}
+        if not ref:
+            given["work_notes"] = plain.waits(waiting)
+        self._table.change(there["table"], there["sys_id"], given)
+        return there
 
     def check(self) -> str:
         """Reads a row of each table we write to."""
@@ -94,6 +101,11 @@ class ServiceNow:
         made = self._table.create(_table(place), given)
         return _ref(place, made)
 
+    def _messages(self, place: Place) -> Ref:
+        """The one record there is for words that belong to no request."""
+        name = f"countersign:{self._account.tenant}:messages"
+        return self._found(place, name) or self._made(place, _words(name))
+
     def _found(self, place: Place, name: str) -> Ref | None:
         """The oldest record of that correlation id. What comes back is compared: see `Table.rows`."""
         if not _ID.fullmatch(name):
@@ -127,7 +139,7 @@ def _approval(ref: Ref, approver: str, told: Told) -> Mapping[str, str]:
     }  # fmt: skip
 
 
-def _messages(name: str) -> Mapping[str, str]:
+def _words(name: str) -> Mapping[str, str]:
     return {
         "short_description": "Messages of Countersign", "correlation_id": name, "correlation_display": "Countersign",
         "description": "Reminders, digests and tests are written below as work notes. Nothing is to be done here.",

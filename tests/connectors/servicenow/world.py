@@ -92,6 +92,7 @@ def connected(*, quorum: int = 2, step_up: str = "none", strict_states: bool = T
     for member, person in ((acme.erin, erin), (acme.frank, frank)):
         member.identities = {"servicenow": person.sys_id}
         member.save()
+    acme.tenant.channels.all().delete()
     Channel.objects.create(
         tenant=acme.tenant, kind="servicenow", key=CHANGES, config={"table": CHANGES}, teams=["finance"]
     )
