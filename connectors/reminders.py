@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
@@ -27,7 +28,7 @@ def on_change(request: AccessRequest, change: Change, **_signal: Any) -> None:
     if change is not Change.OPENED or not Delivery.objects.filter(request=request).exists():
         return
     due = timing.moments(request.opened_at, request.expires_at, settings.COUNTERSIGN.remind_before)
-    for turn, (at, until) in enumerate(zip(due, [*due[1:], request.expires_at], strict=True)):
+    for turn, (at, until) in enumerate(pairwise([*due, request.expires_at])):
         payload = {"request": request.pk, "turn": turn, "until": until.isoformat()}
         enqueue(REMIND, payload, run_at=at, dedupe=f"{REMIND}:{request.pk}:{turn}", tenant=request.tenant.slug)
 
