@@ -12,7 +12,7 @@ import anyio
 import pyotp
 
 from examples.demo.agent import Shop, ran, shop
-from examples.demo.approvers import approve
+from examples.demo.approvers import approve, confirm
 from examples.demo.house import ROOT, TENANT, Approver, House, house
 
 APPROVERS = ("erin", "frank")
@@ -37,9 +37,7 @@ async def play(built: House, *, unattended: bool) -> None:
         if not request_id:
             raise SystemExit(f"the refund should wait for people, but: {waiting}")
         if unattended:
-            for approver in approvers:
-                approve(built, approver, request_id[0], "Receipt checked.")
-                say(f"  ✎ {approver.username} signed in, read the request and approved it with a fresh code")
+            decide(built, *approvers, request_id[0])
             await step(agent, "refund", ran_expected=True, order="A-1001", amount="250.00")
         else:
             introduce(built, approvers, request_id[0])
@@ -54,6 +52,20 @@ async def play(built: House, *, unattended: bool) -> None:
         raise SystemExit(f"the server should have run two calls, but ran {ran(calls)}")
     say("\nThe server's own list of what ran: lookup_order, refund. Each exactly once.")
     prove(built, case)
+
+
+def decide(built: House, first: Approver, second: Approver, request_id: str) -> None:
+    """One approves on our pages, the other begins with a click in the chat."""
+    approve(built, first, request_id, "Receipt checked.")
+    say(f"  ✎ {first.username} signed in, read the request and approved it with a fresh code")
+    begun = built.chat.begin_approval(second.username, request_id)
+    say(
+        f"  ✎ {second.username} pressed Approve on the card in the look-alike; it showed the number {begun.number}"
+    )
+    confirm(built, second, begun)
+    say(f"  ✎ {second.username} confirmed it on Countersign's own page: the same number, and a fresh code")
+    built.chat.await_outcome(second.username, request_id)
+    say("    the card now tells the outcome and has no buttons any more")
 
 
 async def step(agent: Shop, tool: str, *, ran_expected: bool, **arguments: str) -> str:
@@ -78,11 +90,14 @@ async def retry_until_done(agent: Shop) -> None:
 
 def introduce(built: House, approvers: list[Approver], request_id: str) -> None:
     say("\nNow it is your turn: two different people must approve, each with a fresh code.")
-    say(f"The request: {built.url}/requests/{request_id}/\n")
+    say(f"The request: {built.url}/requests/{request_id}/")
+    say(f"The same in chat, a Slack look-alike on this machine: {built.chat.url}/\n")
     for approver in approvers:
         code = pyotp.TOTP(approver.secret)
         say(f"  {approver.username:<6} sign in once (use a private window each): {approver.link}")
         say(f"         authenticator secret {approver.secret}   code now {code.now()}")
+        say(f"         in chat {built.chat.address(approver.username)}")
+    say("\nIn chat, Approve shows a number and leads to Countersign's own page, which asks for it and for a code.")
     say("\nA code lives 30 seconds. For a new one:")
     say(f"  {sys.executable} -c \"import pyotp; print(pyotp.TOTP('SECRET').now())\"")
     say("\nWaiting … (Ctrl-C ends the demo)")
@@ -113,7 +128,7 @@ def main() -> None:
     unattended = os.environ.get("UNATTENDED", "") not in {"", "0"}
     say("Setting up a fresh world …")
     with house(os.environ.get("HOST") or "127.0.0.1", int(os.environ.get("PORT") or 8000)) as built:
-        say(f"Countersign is on {built.url}")
+        say(f"Countersign is on {built.url}, and a Slack look-alike for it on {built.chat.url}")
         _run(built, unattended=unattended)
         if not unattended:
             say(f"\nThe service stays on {built.url} until Ctrl-C.")

@@ -6,6 +6,7 @@ import re
 import httpx2
 import pyotp
 
+from examples.demo.chat import Begun
 from examples.demo.house import Approver, House, found
 
 
@@ -34,11 +35,25 @@ class Browser:
 
 def approve(house: House, approver: Approver, request_id: str, reason: str) -> None:
     """Sign in by the one-time link, look at the request, approve it with a fresh code."""
-    browser = Browser(house)
-    link = approver.link.removeprefix(house.url)
-    browser.submit(link, browser.read(link))
+    browser = signed_in(house, approver)
     path = f"/requests/{request_id}/"
     page = browser.read(path)
     code = pyotp.TOTP(approver.secret).now()
     after = browser.submit(f"{path}vote/", page, decision="approve", reason=reason, code=code)
     found(re.escape(approver.username), after)
+
+
+def confirm(house: House, approver: Approver, begun: Begun) -> None:
+    """Finish on our own page what was begun in the chat: the number shown there, and a fresh code."""
+    browser = signed_in(house, approver)
+    page = browser.read(begun.link.removeprefix(house.url))
+    code = pyotp.TOTP(approver.secret).now()
+    after = browser.submit(begun.link.removeprefix(house.url).split("?")[0], page, number=begun.number, code=code)
+    found(re.escape(approver.username), after)
+
+
+def signed_in(house: House, approver: Approver) -> Browser:
+    browser = Browser(house)
+    link = approver.link.removeprefix(house.url)
+    browser.submit(link, browser.read(link))
+    return browser

@@ -1,4 +1,4 @@
-"""A directory and a port in, a running Countersign with the quickstart's world out; stopped again on leaving."""
+"""A directory and a port in, a running Countersign with the quickstart's world and a chat out; stopped on leaving."""
 
 import os
 import re
@@ -14,8 +14,11 @@ from pathlib import Path
 
 import httpx2
 
+from examples.demo.chat import Chat, chat
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 TENANT = "acme"
+OUTSIDE = tuple(f"COUNTERSIGN_{system}_" for system in ("SLACK", "JIRA", "SERVICENOW", "EMAIL", "CONNECTOR"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class House:
     url: str
     var: Path
     environment: dict[str, str]
+    chat: Chat
 
     def manage(self, *arguments: str) -> str:
         """Run one management command; its output. A failing one stops the demo with its own words."""
@@ -65,26 +69,47 @@ def found(pattern: str, text: str) -> str:
 
 @contextmanager
 def house(host: str, port: int) -> Iterator[House]:
-    """Set up, load the quickstart, serve until the block ends."""
+    """Set up, load the quickstart, serve until the block ends, with a chat beside it."""
     var = Path(os.environ.get("COUNTERSIGN_DEMO_DIR") or ROOT / "var" / "demo").resolve()
     _check_free(host, port)
     shutil.rmtree(var, ignore_errors=True)  # each demo is a new world: last time's approvers have their authenticators
     var.mkdir(parents=True)
     url = f"http://{host}:{port}"
-    environment = {
+    with chat(port=_port_for_chat(port), request_url=f"{url}/slack/events", log=var / "chat.log") as beside:
+        built = House(url, var, _environment(var, host, url, beside), beside)
+        built.manage("setup")
+        built.manage("apply", "-f", "examples/quickstart")
+        with _serving(built, host, port):
+            yield built
+
+
+def _environment(var: Path, host: str, url: str, beside: Chat) -> dict[str, str]:
+    """The demo speaks to its own chat and to nobody outside, whatever the shell is set up for."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OUTSIDE)}
+    return {
         "COUNTERSIGN_DATABASE_URL": f"sqlite:///{var / 'countersign.sqlite3'}",
         "COUNTERSIGN_KEYS_DIR": str(var / "keys"),
         "COUNTERSIGN_CHECKPOINTS_DIR": str(var / "checkpoints"),
         "COUNTERSIGN_ENROLMENT_COOLDOWN": "0",
-        **os.environ,
+        **kept,
+        **beside.settings,
+        "COUNTERSIGN_CONNECTOR_TENANT": TENANT,
         "COUNTERSIGN_BASE_URL": url,
         "COUNTERSIGN_ALLOWED_HOSTS": f"{host},127.0.0.1,localhost",
     }
-    built = House(url, var, environment)
-    built.manage("setup")
-    built.manage("apply", "-f", "examples/quickstart")
-    with _serving(built, host, port):
-        yield built
+
+
+def _port_for_chat(port: int) -> int:
+    """The next one if it is free, so that it can be guessed; else any."""
+    for wanted in (port + 1, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wanted))
+            except (OSError, OverflowError):
+                continue
+            return int(probe.getsockname()[1])
+    raise SystemExit("There is no free port on 127.0.0.1.")
 
 
 def _check_free(host: str, port: int) -> None:

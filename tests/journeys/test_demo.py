@@ -1,4 +1,4 @@
-"""`make demo UNATTENDED=1`: the program that newcomers run first, to its end."""
+"""`make demo UNATTENDED=1`: the program that newcomers run first, to its end, one vote on our pages and one from chat."""
 
 import subprocess
 import sys
@@ -18,5 +18,11 @@ class TestDemo:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         for words in ("✓ lookup_order", "✗ delete_customer", "✋ refund", "✓ refund", "Each exactly once."):
+            assert words in done.stdout
+        for words in (
+            "erin signed in",
+            "frank pressed Approve on the card in the look-alike",
+            "the card now tells the outcome",
+        ):
             assert words in done.stdout
         assert (tmp_path / "demo" / "pack" / "checkpoint").exists()
