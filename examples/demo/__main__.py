@@ -25,7 +25,7 @@ def say(text: str = "") -> None:
 async def play(built: House, *, unattended: bool) -> None:
     case = f"case-{secrets.token_hex(3)}"
     calls = built.var / f"{case}.jsonl"
-    approvers = [built.approver(name) for name in APPROVERS]
+    approvers = built.approvers(*APPROVERS)
     # Attended, the proxy holds a call while people decide; the unattended approvers play between two calls.
     wait = 1 if unattended else 20
     async with shop(built, built.key(), transaction=case, calls=calls, wait=wait) as agent:
@@ -59,9 +59,7 @@ def decide(built: House, first: Approver, second: Approver, request_id: str) -> 
     approve(built, first, request_id, "Receipt checked.")
     say(f"  ✎ {first.username} signed in, read the request and approved it with a fresh code")
     begun = built.chat.begin_approval(second.username, request_id)
-    say(
-        f"  ✎ {second.username} pressed Approve on the card in the look-alike; it showed the number {begun.number}"
-    )
+    say(f"  ✎ {second.username} pressed Approve on the card in the look-alike; it showed the number {begun.number}")
     confirm(built, second, begun)
     say(f"  ✎ {second.username} confirmed it on Countersign's own page: the same number, and a fresh code")
     built.chat.await_outcome(second.username, request_id)

@@ -14,7 +14,7 @@ class TestDemo:
         settings = {"UNATTENDED": "1", "PORT": str(free_port()), "COUNTERSIGN_DEMO_DIR": str(tmp_path / "demo")}
         done = subprocess.run(
             [sys.executable, "-m", "examples.demo"],
-            cwd=ROOT, env={**clean_environment(), **settings}, capture_output=True, text=True, timeout=180, check=False,
+            cwd=ROOT, env={**clean_environment(), **settings}, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         for words in ("✓ lookup_order", "✗ delete_customer", "✋ refund", "✓ refund", "Each exactly once."):
