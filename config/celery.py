@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from kombu.entity import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -12,3 +13,6 @@ SECONDS_BETWEEN_PUMPS = 1.0
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["config"])
+# A ring may be lost, so nobody acknowledges one. What is unacknowledged when Redis dies is put back by kombu over a
+# connection that is gone already, and that error ends the worker for good.
+app.conf.task_queues = [Queue(app.conf.task_default_queue, no_ack=True)]  # type: ignore[no-untyped-call]  # kombu
