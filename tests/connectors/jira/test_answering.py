@@ -182,6 +182,7 @@ class TestWhatIsBelieved:
         desk.settle()
         assert desk.votes(request) == [("erin", "approve", "jira")]
         assert desk.status(request) == ("pending", "To Do")
+        assert "Not counted" not in desk.said(request), "it was looked at twice"
 
     @pytest.mark.parametrize("field", ["summary", "description"])
     def test_abuse_150_nothing_once_somebody_else_rewrote_what_is_read(self, desk: Desk, field: str):
