@@ -196,6 +196,7 @@ class TestMessages:
         ts = post(slack)
         link = slack.chat_getPermalink(channel=APPROVALS, message_ts=ts)["permalink"]
         assert link.endswith(f"/archives/{APPROVALS}/p{ts.replace('.', '')}")
+        assert "<!doctype html>" in httpx2.get(link).text
         assert refused(slack.chat_getPermalink, channel=APPROVALS, message_ts="1.0")["error"] == "message_not_found"
 
 
@@ -563,32 +564,38 @@ class TestFaults:
         assert httpx2.post(f"{world.url}/_/faults", json={"where": "x", "drop": "sideways"}).status_code == 409
 
 
+@pytest.fixture
+def heard(world: SlackWorld) -> Iterator[list[Any]]:
+    """What an app hears through its socket; it answers "Hi" to all."""
+    heard: list[Any] = []
+
+    def listen(client: SocketModeClient, request: Any) -> None:
+        heard.append(request)
+        client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id, payload={"text": "Hi"}))
+
+    web = WebClient(token=world.workspace.bot_token, base_url=world.api_url)
+    client = SocketModeClient(app_token=world.workspace.app_token, web_client=web)
+    client.socket_mode_request_listeners.append(listen)
+    client.connect()
+    world.until(lambda: world.sockets.are_open)
+    yield heard
+    client.close()
+    world.until(lambda: not world.sockets.are_open)
+
+
 class TestSocketMode:
-    def test_carries_clicks_and_takes_acknowledgements(self, world: SlackWorld, slack: WebClient):
-        heard: list[Any] = []
+    def test_carries_clicks_and_takes_acknowledgements(self, world: SlackWorld, slack: WebClient, heard: list[Any]):
+        assert world.press("erin", post(slack, actions(button())), "approve").is_taken
+        assert json.loads(world.command("erin", "/approvals").body) == {"text": "Hi"}
+        assert world.open_home("erin").is_taken
+        assert [request.type for request in heard] == ["interactive", "slash_commands", "events_api"]
+        assert world.only_for("erin")[-1].text == "Hi"
 
-        def listen(client: SocketModeClient, request: Any) -> None:
-            heard.append(request)
-            client.send_socket_mode_response(
-                SocketModeResponse(envelope_id=request.envelope_id, payload={"text": "Hi"})
-            )
-
-        client = SocketModeClient(
-            app_token=world.workspace.app_token,
-            web_client=WebClient(token=world.workspace.bot_token, base_url=world.api_url),
-        )
-        client.socket_mode_request_listeners.append(listen)
-        client.connect()
-        try:
-            world.until(lambda: world.sockets.are_open)
-            assert world.press("erin", post(slack, actions(button())), "approve").is_taken
-            assert json.loads(world.command("erin", "/approvals").body) == {"text": "Hi"}
-            assert world.open_home("erin").is_taken
-            assert [request.type for request in heard] == ["interactive", "slash_commands", "events_api"]
-            assert world.only_for("erin")[-1].text == "Hi"
-        finally:
-            client.close()
-        world.until(lambda: not world.sockets.are_open)
+    def test_asks_the_app_to_connect_anew_now_and_then(self, world: SlackWorld, slack: WebClient, heard: list[Any]):
+        before = len(world.calls("apps.connections.open"))
+        world.begin(world.sockets.refresh()).result(5)
+        world.until(lambda: len(world.calls("apps.connections.open")) > before and world.sockets.are_open)
+        assert world.press("erin", post(slack, actions(button())), "approve").is_taken
 
     def test_needs_a_ticket_that_was_given_out(self, world: SlackWorld):
         with pytest.raises(InvalidStatus), connect(f"{world.url.replace('http', 'ws')}/link/?ticket=guess"):
