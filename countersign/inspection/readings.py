@@ -16,7 +16,7 @@ from countersign.inspection.folding import bytes_of, folds, is_plain, plain, tex
 Lengths = Iterable[tuple[int, int, bool]]
 """How many bytes became how many, in order, and whether each of them stayed itself."""
 
-_PART = 1024
+_PART = 512
 _PER_RUN, _PER_BYTE = 12_000, 4
 
 
