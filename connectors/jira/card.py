@@ -77,8 +77,13 @@ def own(words: str) -> str:
     return text.escape(words)
 
 
+def remark(words: str) -> str:
+    """Plain words as a comment."""
+    return text.fence(words.splitlines())
+
+
 def message(place: Place, words: str) -> dict[str, Any]:
-    """An issue that is about no request: a test, a reminder."""
+    """An issue that is about no request: a test, a digest."""
     return {
         "project": {"key": str(place.config["project"])},
         "issuetype": {"name": str(place.config.get("issue_type", "Task"))},

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from connectors.jira import board, card
 from connectors.jira.api import Site
-from connectors.port import Account, Place, Ref, Told, TransportError
+from connectors.port import ABOUT, Account, Place, Ref, Told, TransportError
 
 _PENDING = "pending"
 
@@ -49,8 +49,12 @@ class Jira:
         return {"id": read.id, "key": read.key, "comments": "", "seen": ""}
 
     def say(self, place: Place, words: str) -> None:
-        """Jira has no other way to say something in a project than an issue."""
-        self.site.create(card.message(place, words))
+        """A comment at the issue it is about; where it is about none, Jira has no other way than an issue."""
+        about = place.config.get(ABOUT)
+        if about:
+            self.site.comment(about["id"], card.remark(words))
+        else:
+            self.site.create(card.message(place, words))
 
     def check(self) -> str:
         """Whether the address, the account and the token fit together."""

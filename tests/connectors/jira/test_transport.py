@@ -204,6 +204,12 @@ class TestSayAndCheck:
         assert issue.fields["labels"] == ["countersign", "countersign-message"]
         assert issue.fields["description"].count("{noformat}") == 2
 
+    def test_says_a_reminder_as_a_comment_of_the_issue_it_is_about(self, transport: Jira, server: Server):
+        ref = transport.post(PLACE, sample.told())
+        transport.say(Place("jira", "OPS", {**PLACE.config, "about": dict(ref)}), "Still waiting")
+        (comment,) = server.site.the_only_issue().comments
+        assert "Still waiting" in comment.body
+
     def test_tells_good_health_in_a_sentence(self, transport: Jira, server: Server):
         assert transport.check() == f"127.0.0.1 answers; signed in as {server.site.email}."
 
