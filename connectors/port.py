@@ -1,7 +1,7 @@
 """What a connector can do, and what it is told: one request as it may be shown outside this house."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
@@ -28,7 +28,7 @@ class Account:
     tenant: str
     tenant_id: int
     kind: str
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,6 +252,9 @@ class TestFailures:
             open_(account).check()
         assert not caught.value.permanent
 
+    def test_prints_no_secret_of_an_account(self, account: Account):
+        assert account.settings["token"] not in f"{account!r} {account}"
+
     def test_says_which_token_to_renew(self, account: Account):
         with pytest.raises(TransportError, match="token") as caught:
             open_(replace(account, settings={**account.settings, "token": "sup3r"})).check()
