@@ -6,7 +6,7 @@ the note that it was taken and the reply that is owed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from django.conf import settings
@@ -24,6 +24,7 @@ from outbox import pump
 from outbox.queue import enqueue, handler
 
 REPLY = "connectors.jira.reply"
+LONG_OVER = timedelta(days=7)  # nobody waits for an answer; and within the time that what was taken is remembered
 MOST_MOVES = 10  # by us: beyond it a rule moves the issue each time we do
 _LINE = 1_000
 
@@ -40,7 +41,7 @@ class Owed:
 def look(payload: Mapping[str, Any]) -> None:
     """Read the issue and take everything proposed there that was not taken yet."""
     found = _opened(payload["delivery"])
-    if found is None:
+    if found is None or _is_long_over(found[0].request):
         return
     delivery, site = found
     issue = delivery.ref["id"]
@@ -122,6 +123,10 @@ def _counted(request: AccessRequest, proposal: Proposal) -> Owed:
     return Owed(is_astray=request.status != stands)
 
 
+def _is_long_over(request: AccessRequest) -> bool:
+    return request.closed_at is not None and clock.now() - request.closed_at > LONG_OVER
+
+
 # --- doing
 
 
@@ -162,7 +167,7 @@ def _line(words: str, *, to: str) -> str:
 
 def _opened(pk: int) -> tuple[Delivery, Site] | None:
     """The delivery and its site; None where the tenant has disconnected it meanwhile."""
-    delivery = Delivery.objects.select_related("tenant").get(pk=pk)
+    delivery = Delivery.objects.select_related("tenant", "request").get(pk=pk)
     account = accounts.account(delivery.tenant, inbound.KIND)
     return None if account is None else (delivery, Site(account))
 

@@ -2,12 +2,14 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
-from approvals.models import Vote
+from approvals.models import AccessRequest, Vote
 from connectors.jira import jobs
-from connectors.models import Delivery
+from connectors.models import Delivery, Seen
+from evidence import clock
 from examples.lookalikes.jira.faults import Fault
 from examples.lookalikes.jira.site import Move
 from outbox.models import Job
@@ -88,6 +90,15 @@ class TestACommand:
         desk.says(desk.frank, request, "/approve")
         assert desk.votes(request) == [("erin", "deny", "jira")]
         assert "denied already" in desk.said(request)
+
+    def test_is_not_answered_any_more_once_the_request_is_long_over(self, desk: Desk):
+        request = desk.opened()
+        desk.says(desk.erin, request, "/deny")
+        AccessRequest.objects.filter(pk=request.pk).update(closed_at=clock.now() - jobs.LONG_OVER - timedelta(hours=1))
+        Seen.objects.filter(kind="jira", key__startswith=f"{desk.acme.tenant.pk}:").delete()  # as after a month
+        said = desk.said(request)
+        desk.says(desk.frank, request, "/approve")
+        assert desk.said(request) == said
 
 
 class TestWhoItWas:
