@@ -88,6 +88,44 @@ class RequestParty(models.Model):
         constraints = [models.UniqueConstraint(fields=["request", "credential"], name="party_is_unique")]
 
 
+class Callback(models.Model):
+    """An endpoint that a requester registered beforehand: of one credential, or (none) of the whole tenant.
+
+    `secret` signs what is sent there; encrypted. A removed one stays, so that its name stays in the records.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="callbacks")
+    name = models.CharField(max_length=100)
+    url = models.CharField(max_length=2000)
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    secret = models.BinaryField()
+    created_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "name"], condition=Q(removed_at__isnull=True), name="callback_name_is_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"callback {self.name}"
+
+
+class CallbackWish(models.Model):
+    """What a submission said of a registered callback: what to give back to it, and which ends it wants to hear of."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    request = models.ForeignKey(AccessRequest, on_delete=models.PROTECT, related_name="callback_wishes")
+    callback = models.ForeignKey(Callback, on_delete=models.PROTECT, related_name="+")
+    state = models.TextField(default="", blank=True)
+    events = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["request", "callback"], name="callback_wish_is_one")]
+
+
 class Decision(models.TextChoices):
     """What a vote says."""
 

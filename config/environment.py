@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -81,6 +82,7 @@ class Environment(Integrations):
     attention_limit: int = Field(default=5, ge=1)
     attention_window: Duration = timedelta(minutes=10)
     reminders: str = "half,2m"
+    callback_networks: str = ""
     bootstrap_tenant: str = ""
     bootstrap_admin: str = ""
     bootstrap_email: str = ""
@@ -140,6 +142,16 @@ class Environment(Integrations):
     def _hosts_are_named(cls, value: str) -> str:
         if "*" in value.split(","):
             raise ValueError("name the hosts; * would let anybody's page speak for this service")
+        return value
+
+    @field_validator("callback_networks")
+    @classmethod
+    def _networks_are_networks(cls, value: str) -> str:
+        try:
+            for one in value.split(",") if value.strip() else ():
+                ip_network(one.strip())
+        except ValueError:
+            raise ValueError("networks such as 10.0.0.0/8,fd00::/8 are needed, comma separated") from None
         return value
 
     @model_validator(mode="after")

@@ -15,3 +15,5 @@ class ConnectorsConfig(AppConfig):
         from connectors.jira import jobs  # noqa: F401, PLC0415  see above
         from connectors.servicenow import looking  # noqa: F401, PLC0415  see above
         from connectors.slack import aside, home  # noqa: F401, PLC0415  see above
+        from connectors.webhook import deliver as _callbacks  # noqa: F401, PLC0415  see above
+        from connectors.webhook import notify as _ends  # noqa: F401, PLC0415  see above

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 
-from approvals import handle, requests
+from approvals import callbacks, handle, requests
 from approvals.models import AccessRequest, Status
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Mode, Outcome
@@ -100,6 +100,11 @@ def _submit(caller: Caller, submission: Mapping[str, Any], key: str, moment: Mom
     except requests.TooManyOpen as error:
         words = f"This agent already waits for {error.limit} approvals; cancel one or wait."
         raise Problem(Kind.TOO_MANY, words, retry_after=30) from error
+    if "callback" in submission:
+        try:
+            callbacks.wish(opened.request, submission["callback"], credential_id=caller.key.id)
+        except callbacks.BadWish as error:
+            raise Problem(Kind.MALFORMED, str(error)) from error
     if key:
         Submission.objects.create(
             credential_id=caller.key.id,
@@ -113,12 +118,8 @@ def _submit(caller: Caller, submission: Mapping[str, Any], key: str, moment: Mom
 
 def _denied(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> Step:
     """The recorded escalation that a submission names, judged again by what holds now. Raises Problem."""
-    for name, why in (
-        ("items", "Several items in one request are not supported; submit one request for each."),
-        ("callback", "No callback endpoint is registered for this credential; poll the task instead."),
-    ):
-        if name in submission:
-            raise Problem(Kind.MALFORMED, why)
+    if "items" in submission:
+        raise Problem(Kind.MALFORMED, "Several items in one request are not supported; submit one request for each.")
     escalation = _escalation(caller, submission)
     if moment.now >= escalation.expires_at:
         raise Problem(Kind.EXPIRED_DENIAL, "Evaluate the call again and submit the new denial.")

@@ -1,0 +1,66 @@
+"""Endpoints that requesters registered: which are told of a request, and what a submission may say of one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from approvals.models import AccessRequest, Callback, CallbackWish, RequestParty, Status
+
+EVENTS = tuple(status.value for status in Status if status is not Status.PENDING)
+"""The ends a submission may choose from. The profile's `partial` never happens to one of our tasks."""
+
+MAX_STATE = 1000
+_KNOWN = (*EVENTS, "partial")
+
+
+class BadWish(ValueError):
+    """What a submission says of its callback cannot be honoured; the text says why."""
+
+
+def wish(request: AccessRequest, said: Any, *, credential_id: int) -> None:
+    """Keep what a submission says of its callback, in its transaction. Raises BadWish."""
+    members = _checked(said)
+    found = _live(request.tenant_id).filter(Q(credential=None) | Q(credential_id=credential_id))
+    callback = found.filter(url=members["endpoint"]).order_by("pk").first()
+    if callback is None:
+        raise BadWish("`callback.endpoint` is not registered for this credential; poll the task instead.")
+    wanted = {"state": members.get("state", ""), "events": members.get("events", [])}
+    CallbackWish.objects.update_or_create(
+        request=request, callback=callback, defaults={"tenant_id": request.tenant_id, **wanted}
+    )
+
+
+def concerned(request: AccessRequest) -> Sequence[Callback]:
+    """Who is to be told of this end: callbacks of its parties and of the tenant, save who wished for other ends."""
+    callbacks = _live(request.tenant_id).filter(Q(credential=None) | Q(credential__in=_parties(request)))
+    wished = {row.callback_id: row.events for row in CallbackWish.objects.filter(request=request)}
+    return [one for one in callbacks if not wished.get(one.pk) or request.status in wished[one.pk]]
+
+
+def is_live(callback: Callback) -> bool:
+    """Whether it may still be told: it is not removed, and neither is the credential it belongs to."""
+    return _live(callback.tenant_id).filter(pk=callback.pk).exists()
+
+
+def _live(tenant_id: int) -> QuerySet[Callback]:
+    live = Callback.objects.filter(tenant_id=tenant_id, removed_at__isnull=True)
+    return live.filter(Q(credential=None) | Q(credential__revoked_at__isnull=True))
+
+
+def _parties(request: AccessRequest) -> QuerySet[RequestParty, int]:
+    return RequestParty.objects.filter(request=request).values_list("credential_id", flat=True)
+
+
+def _checked(said: Any) -> Mapping[str, Any]:
+    """Only what the profile knows: what is not understood is refused, not ignored."""
+    if not isinstance(said, dict) or said.keys() - {"endpoint", "state", "events"}:
+        raise BadWish("`callback` is an object with `endpoint`, `state` and `events`.")
+    if not isinstance(said.get("endpoint"), str):
+        raise BadWish("`callback.endpoint` must be a string.")
+    state, events = said.get("state", ""), said.get("events", [])
+    if not isinstance(state, str) or len(state) > MAX_STATE:
+        raise BadWish(f"`callback.state` must be a string of at most {MAX_STATE} characters.")
+    if not isinstance(events, list) or any(event not in _KNOWN for event in events):
+        raise BadWish(f"`callback.events` must be a list of {', '.join(_KNOWN)}.")
+    return said

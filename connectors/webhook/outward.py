@@ -1,0 +1,222 @@
+"""A URL that somebody entered and bytes in, the status it answered out; never to where it could do harm.
+
+The name is resolved once, every address of it must be allowed, and the connection goes to one of these very addresses:
+a name that resolves otherwise a moment later changes nothing. No redirect is followed, no proxy is asked, no body is
+read, and the whole must be over within a few seconds, drop by drop or not.
+"""
+
+import http.client
+import ipaddress
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from connectors.port import TransportError
+
+SECONDS = 5.0
+"""For everything after the name is resolved; a pump waits for it."""
+
+_PORTS = {"https": 443, "http": 80}
+_URL = re.compile(r"[\x21-\x7e]{1,2000}").fullmatch
+_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
+).fullmatch
+_NUMERIC = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*").fullmatch
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Forbidden(TransportError):
+    """Nothing is sent there, now or later, unless the operator allows the network or the URL is changed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL taken apart: what is connected to, what is asked for, and what the other side is told it is called."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def parse(url: str) -> Target:
+    """Raises Forbidden for whatever has more than one reading, or one that is not http(s) to a plain host."""
+    if not _URL(url) or "\\" in url:
+        raise Forbidden("The URL holds characters that URLs do not have.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise Forbidden("The URL cannot be read.") from None
+    if parts.scheme not in _PORTS:
+        raise Forbidden("The URL must begin with https:// (or http:// into a network that is allowed).")
+    if "@" in parts.netloc or parts.fragment or "#" in url:
+        raise Forbidden("The URL must have no user name, password or fragment.")
+    query = f"?{parts.query}" if parts.query else ""
+    return Target(parts.scheme, _host(parts.hostname), port or _PORTS[parts.scheme], f"{parts.path or '/'}{query}")
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """`10.0.0.0/8, fd00::/8` as networks. Raises ValueError."""
+    return tuple(ipaddress.ip_network(one.strip()) for one in text.split(",") if one.strip())
+
+
+def post(url: str, body: bytes, *, headers: Mapping[str, str], allowed: Sequence[Network]) -> tuple[int, str]:
+    """Status and `Retry-After` of the answer, whatever it is. Raises TransportError if there is none, Forbidden."""
+    target = parse(url)
+    addresses = _resolved(target)
+    _check(target, addresses, allowed)
+    with _deadline() as watched:
+        try:
+            return _exchange(target, addresses, body, headers, watched)
+        except (OSError, http.client.HTTPException) as error:
+            raise TransportError(f"{target.host} did not answer: {type(error).__name__}.") from error
+
+
+# --- where to
+
+
+def _host(host: str | None) -> str:
+    """A name in lower case, or an address in its one usual spelling: `0177.1` and `2130706433` are neither."""
+    if not host or "%" in host:
+        raise Forbidden("The URL names no host.")
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if _NUMERIC(host) or not _NAME(host):
+        raise Forbidden("The host must be a name, or an address as it is usually written.")
+    return host
+
+
+def _resolved(target: Target) -> list[Address]:
+    """Every address of the host, asked for once."""
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise TransportError(f"{target.host} has no address.") from error
+    return list(dict.fromkeys(ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found))
+
+
+def _check(target: Target, addresses: Sequence[Address], allowed: Sequence[Network]) -> None:
+    """Every address, not only the one that is used: a name with a public and a private one is a trap."""
+    if not addresses:
+        raise TransportError(f"{target.host} has no address.")
+    private = [one for one in addresses if not _is_in(one, allowed)]
+    if any(not _is_public(one) for one in private):
+        raise Forbidden(f"{target.host} is in a network that callbacks may not reach.")
+    if target.scheme == "http" and private:
+        raise Forbidden(f"{target.host} is outside: only https may leave the networks that are allowed.")
+
+
+def _is_in(address: Address, allowed: Sequence[Network]) -> bool:
+    return any(address in network for network in allowed)
+
+
+def _is_public(address: Address) -> bool:
+    """Whether it is somebody's on the Internet, also as what it stands for: IPv6 can carry an IPv4 address."""
+    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in (address, *_carried(address)))
+
+
+def _carried(address: Address) -> Iterator[ipaddress.IPv4Address]:
+    """The IPv4 addresses that gateways would go on to: mapped, 6to4, Teredo, NAT64 and the old compatible form."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return
+    if address.ipv4_mapped is not None:
+        yield address.ipv4_mapped
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
+    if any(address in network for network in _CARRYING):
+        yield ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+
+
+_CARRYING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+
+
+# --- the exchange
+
+
+class _Watched:
+    """The socket of an exchange, cut off when its time is over: a timeout for each read would let it drip for ever."""
+
+    def __init__(self) -> None:
+        self.socket: socket.socket | None = None
+        self.is_over = False
+
+    def cut(self) -> None:
+        self.is_over = True
+        if self.socket is not None:
+            with suppress(OSError):  # closed meanwhile
+                self.socket.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _deadline() -> Iterator[_Watched]:
+    watched = _Watched()
+    timer = threading.Timer(SECONDS, watched.cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield watched
+    finally:
+        timer.cancel()
+        if watched.socket is not None:
+            watched.socket.close()
+
+
+def _exchange(
+    target: Target, addresses: Sequence[Address], body: bytes, headers: Mapping[str, str], watched: _Watched
+) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(target.host, target.port, timeout=SECONDS)
+    connection.sock = _connected(target, addresses, watched)
+    connection.putrequest("POST", target.path, skip_host=True, skip_accept_encoding=True)
+    sent = {"host": target.authority, "content-length": str(len(body)), "connection": "close", **headers}
+    for name, value in sent.items():
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    response = connection.getresponse()
+    if watched.is_over:  # an answer that was cut off is none
+        raise TimeoutError
+    return response.status, response.headers.get("retry-after", "")
+
+
+def _connected(target: Target, addresses: Sequence[Address], watched: _Watched) -> socket.socket:
+    """To the first of the checked addresses that answers; the certificate must be the name's, not the address's."""
+    for n, address in enumerate(addresses, start=1):
+        watched.socket = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)  # noqa: PLR2004
+        watched.socket.settimeout(SECONDS)
+        try:
+            watched.socket.connect((str(address), target.port))  # an address: nothing is asked of a name server again
+            break
+        except OSError:
+            watched.socket.close()
+            if n == len(addresses) or watched.is_over:
+                raise
+    assert watched.socket is not None
+    if target.scheme == "https":
+        secured = _context().wrap_socket(watched.socket, server_hostname=target.host, do_handshake_on_connect=False)
+        watched.socket = secured  # first this: a handshake can drip as well
+        secured.do_handshake()
+    return watched.socket
+
+
+def _context() -> ssl.SSLContext:
+    """As browsers verify. SSL_CERT_FILE names other authorities, for instance a company's own."""
+    return ssl.create_default_context()
