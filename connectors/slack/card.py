@@ -165,9 +165,7 @@ def _answering(told: Told) -> Iterator[Block]:
     if why_not:
         yield SectionBlock(text=marked(f"⚠ {escape(why_not)} To approve it, read it in full."))
     elif _proof_needed(told):
-        yield ContextBlock(
-            elements=[marked(f"🔑 Each answer is confirmed with {_proof_needed(told)}, on our own page.")]
-        )
+        yield ContextBlock(elements=[marked(f"🔑 Each answer is confirmed with {_proof_needed(told)}.")])
     first = _read(told) if why_not else _approve(told)
     yield ActionsBlock(elements=[first, _deny(told), _details(told)])
 

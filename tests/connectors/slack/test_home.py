@@ -138,6 +138,13 @@ class TestAgain:
         assert jobs(ours, home.HOMES).count() <= 2  # a turn may have ended between two of them
         assert all(job.run_at > job.created_at for job in jobs(ours, home.HOMES))
 
+    def test_a_change_takes_no_name_that_other_changes_would_wait_for(self, ours):
+        draw(ours, "erin")
+        with transaction.atomic():
+            asking.opened(ours.world)
+            assert not jobs(ours, home.HOMES).exists()
+        assert jobs(ours, home.HOMES).exists()
+
     def test_nothing_is_asked_for_by_a_change_that_rolls_back(self, ours):
         draw(ours, "erin")
         with pytest.raises(ZeroDivisionError), transaction.atomic():

@@ -23,16 +23,22 @@ from tests.connectors.slack_world import SlackWorld, slack_world
 from tests.worlds import world
 
 
+@pytest.fixture(scope="module")
+def slack() -> Iterator[SlackWorld]:
+    """It knows no address of ours."""
+    with slack_world() as made:
+        yield made
+
+
 @pytest.fixture
-def ours() -> Iterator[House]:
-    """Slack knows no address of ours. Accounts of other tests, whose Slack is gone, are out of the way."""
+def ours(slack: SlackWorld) -> House:
+    """Accounts of other tests, whose Slack is gone, are out of the way."""
     Access.objects.filter(kind="slack").delete()
+    slack.workspace.calls.clear()
     made = world(quorum=1, step_up="none")
-    with slack_world() as slack:
-        join(made.tenant, slack)
-        for name in ("erin", "frank"):
-            link(made.people[name], name)
-        yield House(made, slack)
+    join(made.tenant, slack)
+    link(made.erin, "erin")
+    return House(made, slack)
 
 
 def join(tenant: Tenant, slack: SlackWorld, **changes: str) -> None:

@@ -223,7 +223,6 @@ class TestFaults:
             {"garbage": True},
             {"drop": "before"},
             {"drop": "after"},
-            {"delay": 1.5},
             {"error": "internal_error"},
             {"error": "fatal_error"},
             {"error": "an_error_of_a_later_slack"},
@@ -247,6 +246,14 @@ class TestFaults:
         assert not raised.value.permanent
         assert (raised.value.retry_after is not None) == ("ratelimited" in fault.values() or 429 in fault.values())
         acts[verb]()
+
+    def test_abuse_134_a_slack_that_stalls_is_left_after_its_time(self, world):
+        slack = Slack(transport.client(account(world), seconds=1))
+        world.fault("chat.postMessage", delay=1.5)
+        with pytest.raises(TransportError, match="did not answer in time") as raised:
+            slack.post(PLACE, told())
+        assert not raised.value.permanent
+        assert transport.client(account(world)).timeout == transport.SECONDS == 5
 
     def test_abuse_134_waits_as_long_as_slack_asks(self, slack, world):
         world.fault("chat.postMessage", status=429, retry_after=7)
@@ -300,7 +307,7 @@ class TestSecrets:
     @pytest.mark.parametrize(
         "fault",
         [
-            {"status": 500, "garbage": True}, {"garbage": True}, {"drop": "after"}, {"delay": 1.5},
+            {"status": 500, "garbage": True}, {"garbage": True}, {"drop": "after"},
             {"error": "invalid_blocks"}, {"error": f"x {SECRET}"}, {"status": 429},
         ],
     )  # fmt: skip
