@@ -137,6 +137,7 @@ LOGGING = logging_config(COUNTERSIGN.log_level)
 # Celery only rings doorbells; the outbox table is the queue.
 CELERY_BROKER_URL = COUNTERSIGN.redis_url
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_keepalive": True}
+CELERY_DB_REUSE_MAX = 1000  # tasks; a new connection for each ring would cost more than most rings' work
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

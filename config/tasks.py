@@ -5,6 +5,7 @@ import time
 
 from celery import shared_task
 from celery.schedules import schedule
+from django.db import close_old_connections
 
 from config.celery import PUMP, SECONDS_BETWEEN_PUMPS, app
 from evidence.sealer import Sealer
@@ -19,12 +20,14 @@ _sealer = Sealer(threading.Event())
 @shared_task(name=PUMP, ignore_result=True)  # type: ignore[untyped-decorator]  # celery ships no types
 def pump_outbox() -> None:
     """Run what is due."""
+    close_old_connections()  # one that broke is not used again, although Celery keeps it
     pump.run_due()
 
 
 @shared_task(name="countersign.seal", ignore_result=True)  # type: ignore[untyped-decorator]  # celery ships no types
 def seal_logs() -> None:
     """Seal what was journalled, in every log."""
+    close_old_connections()
     _sealer.round(at=time.monotonic())
 
 

@@ -20,6 +20,7 @@ from evidence import clock, keys
 from registry.models import Channel, Tenant
 
 KIND = "board"
+_CLIENT = httpx2.Client(timeout=2)  # one: to make one loads all the world's certificates
 
 
 @dataclass
@@ -163,7 +164,7 @@ class Boards:
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         try:
-            answer = httpx2.request(method, f"{self.url}/{path}", json=body, timeout=2)
+            answer = _CLIENT.request(method, f"{self.url}/{path}", json=body)
         except httpx2.HTTPError as error:
             raise TransportError(f"The board did not answer ({type(error).__name__}).") from error
         if answer.status_code == 429:
