@@ -82,15 +82,21 @@ def remark(words: str) -> str:
     return text.fence(words.splitlines())
 
 
-def message(place: Place, words: str) -> dict[str, Any]:
+def message(place: Place, words: str, *, link: str = "") -> dict[str, Any]:
     """An issue that is about no request: a test, a digest."""
     return {
         "project": {"key": str(place.config["project"])},
         "issuetype": {"name": str(place.config.get("issue_type", "Task"))},
         "labels": [LABEL, f"{LABEL}-message"],
-        "summary": plain.line(words, most=LONGEST_SUMMARY),
-        "description": text.fence(words.splitlines()),
+        **said(words, link=link),
     }
+
+
+def said(words: str, *, link: str = "") -> dict[str, str]:
+    """Plain words as what a person reads of an issue: the first line above the rest. In a box no address is a link."""
+    lines = words.splitlines()
+    head = f"{link}\n\n" if link else ""
+    return {"summary": plain.line(lines[0], most=LONGEST_SUMMARY), "description": f"{head}{text.fence(lines)}"}
 
 
 def _head(told: Told) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from connectors import plain
 from connectors.jira import board, card
 from connectors.jira.api import Site
-from connectors.port import ABOUT, Account, Place, Ref, Told, TransportError
+from connectors.port import ABOUT, Account, Place, Ref, Told, TransportError, Waiting
 
 _PENDING = "pending"
 
@@ -55,6 +56,15 @@ class Jira:
             self.site.comment(about["id"], card.remark(words))
         else:
             self.site.create(card.message(place, words))
+
+    def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
+        """One issue that stands for many requests, rewritten as they come and go."""
+        words = plain.waiting(waiting)
+        if ref:
+            self.site.rewrite(ref["id"], card.said(words, link=waiting.link))
+            return ref
+        issue, key = self.site.create(card.message(place, words, link=waiting.link))
+        return {"id": issue, "key": key}
 
     def check(self) -> str:
         """Whether the address, the account and the token fit together."""

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.jira import api, board
 from connectors.jira.transport import Jira, open_
-from connectors.port import Account, Moment, Place, TransportError
+from connectors.port import Account, Board, Item, Moment, Place, TransportError, Waiting
 from examples.lookalikes.jira.faults import Fault
 from examples.lookalikes.jira.server import Jira as Server
 from tests.connectors import sample
@@ -209,6 +209,18 @@ class TestSayAndCheck:
         transport.say(Place("jira", "OPS", {**PLACE.config, "about": dict(ref)}), "Still waiting")
         (comment,) = server.site.the_only_issue().comments
         assert "Still waiting" in comment.body
+
+    def test_keeps_one_issue_for_many_requests_and_rewrites_it(self, transport: Jira, server: Server):
+        item = Item("payments.refund create by {noformat}", sample.OPENED, "http://testserver/requests/arq_1/")
+        inbox = "http://testserver/inbox/"
+        assert isinstance(transport, Board)
+        ref = transport.digest(PLACE, None, Waiting(7, (item,), inbox))
+        issue = server.site.the_only_issue()
+        assert "7" in issue.fields["summary"]
+        assert issue.fields["description"].count("{noformat}") == 2
+        assert issue.fields["description"].startswith(inbox)
+        assert transport.digest(PLACE, ref, Waiting(0, (), inbox)) == ref
+        assert "arq_1" not in server.site.the_only_issue().fields["description"]
 
     def test_tells_good_health_in_a_sentence(self, transport: Jira, server: Server):
         assert transport.check() == f"127.0.0.1 answers; signed in as {server.site.email}."
