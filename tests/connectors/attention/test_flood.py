@@ -186,6 +186,16 @@ def test_many_workers_make_one_digest(here):
     assert len(alerts(here)) == 1
 
 
+def test_a_digest_that_another_worker_edits_waits_for_it(here):
+    payload = {"tenant": here.acme.tenant.pk, "kind": "slack", "key": "C0APPROVALS"}
+    Digest.objects.create(
+        tenant=here.acme.tenant, kind="slack", place_key="C0APPROVALS", lease="theirs",
+        leased_until=clock.now() + timedelta(minutes=1),
+    )  # fmt: skip
+    with pytest.raises(pump.Later):
+        digest.tell(payload)
+
+
 def test_the_alert_names_no_address(database):
     with crowd(mailed=("erin",)) as here:
         here.ask(7)

@@ -10,6 +10,8 @@ import pytest
 from django.test import Client
 
 from connectors import accounts
+from connectors.port import Account
+from connectors.servicenow import inbound
 from connectors.servicenow.inbound import LOOK
 from evidence import clock
 from examples.lookalikes.servicenow.rule import signature
@@ -90,6 +92,12 @@ class TestWebhook:
 
     def test_abuse_092_an_empty_secret_signs_nothing(self, acme):
         assert call(hint(), secret="") == 401
+        for settings in ({"webhook_secret": ""}, {}):
+            stamp, account = str(int(time.time())), Account("acme", 1, "servicenow", settings)
+            with pytest.raises(inbound.NotSigned):
+                inbound.sender(
+                    [account], stamp=stamp, signature=signature("", stamp, b"{}"), body=b"{}", now=clock.now()
+                )
 
     @pytest.mark.parametrize(
         "changes",
