@@ -1,7 +1,7 @@
 """The few things we ask of a Jira site: plain values in and out, every failure a TransportError.
 
 Built on the `jira` library, whose own retries, version look-up and reloads are left out: they sleep in the calling
-thread, or follow addresses that an answer names. Text goes through API version 2, which takes it as text.
+thread, or go by addresses that an answer names. Text goes through API version 2, which takes it as text.
 https://developer.atlassian.com/cloud/jira/platform/rest/v2/
 """
 
@@ -119,7 +119,10 @@ class Site:
             return _read(self._jira.issue(issue, fields="status", expand="changelog").raw)
 
     def rewrite(self, issue: str, fields: Mapping[str, Any]) -> None:
-        """Set these fields. The library's own update would follow the address the issue gives itself, and reload it."""
+        """Set these fields.
+
+        The library's own update goes by the path the issue gives itself, which is none of the gateway's.
+        """
         with self._talking():
             self._session.put(self._jira._get_url(f"issue/{issue}"), data=json.dumps({"fields": fields}))  # noqa: SLF001
 

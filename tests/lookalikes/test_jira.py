@@ -32,7 +32,7 @@ def server(running: Jira) -> Iterator[Jira]:
     yield running
     running.site.faults.clear()
     running.hooks.hooks.clear()
-    running.site.index_delay = 0.0
+    running.site.index_delay, running.site.scoped = 0.0, False
 
 
 @pytest.fixture
@@ -72,6 +72,12 @@ class TestApi:
         for url in (server.url, server.scoped_url):
             assert library(server, url=url).myself()["accountId"] == server.site.bot.id
         assert library(server).server_info()["deploymentType"] == "Cloud"
+
+    def test_lets_a_token_with_scopes_in_at_the_gateway_alone(self, server: Jira):
+        server.site.scoped = True
+        assert library(server, url=server.scoped_url).myself()
+        with pytest.raises(jira.JIRAError):
+            library(server).myself()
 
     def test_makes_reads_changes_and_comments_an_issue(self, server: Jira):
         client = library(server)

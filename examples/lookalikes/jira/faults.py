@@ -16,6 +16,7 @@ class Fault:
     times: int = 1
     status: int | None = None
     retry_after: str | None = None
+    location: str | None = None
     delay: float = 0.0
     drop: str | None = None
     duplicate: int = 0

@@ -217,6 +217,8 @@ def _issue(site: Site, request: Request) -> Issue:
 
 
 def _is_let_in(site: Site, request: Request) -> bool:
+    if site.scoped and not request.url.path.startswith("/ex/jira/"):
+        return False
     given = request.headers.get("authorization", "")
     basic = base64.b64encode(f"{site.email}:{site.token}".encode()).decode()
     return given in {f"Basic {basic}", f"Bearer {site.token}"}
@@ -274,7 +276,8 @@ def _broken(fault: Fault) -> Response | None:
         return Response("<html>We are down for maintenance</html>", 200, media_type="text/html")
     if fault.status is None:
         return None
-    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+    given = {"Retry-After": fault.retry_after, "Location": fault.location}
+    headers = {name: value for name, value in given.items() if value is not None}
     told: Json = {"errorMessages": [f"fault {fault.status}"], "errors": {}}
     return JSONResponse(told, fault.status, headers=headers)
 

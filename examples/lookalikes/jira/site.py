@@ -107,6 +107,7 @@ class Site:
     def __init__(self, *, index_delay: float = 0.0) -> None:
         self.lock = threading.RLock()
         self.base_url = ""
+        self.scoped = False  # whether the token has scopes: those work at the gateway alone
         self.cloud_id = secrets.token_hex(8)
         self.email, self.token = "countersign@acme.test", f"ATATT-lookalike-{secrets.token_hex(12)}"
         self.bot = Person(f"712020:{secrets.token_hex(8)}", "Countersign")

@@ -23,7 +23,7 @@ def server(running: Jira) -> Iterator[Jira]:
     running.site.add_project("OPS")
     yield running
     running.site.faults.clear()
-    running.site.index_delay = 0.0
+    running.site.index_delay, running.site.scoped = 0.0, False
     running.hooks.wait()
     running.hooks.hooks.clear()
     running.hooks.delivered.clear()

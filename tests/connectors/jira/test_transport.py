@@ -60,6 +60,7 @@ class TestPost:
         assert transport.post(PLACE, sample.told(is_whole=False))["seen"] == ""
 
     def test_works_at_the_gateway_of_scoped_tokens(self, account: Account, server: Server):
+        server.site.scoped = True
         scoped = open_(replace(account, settings={**account.settings, "url": server.scoped_url}))
         ref = scoped.post(PLACE, sample.told())
         scoped.edit(PLACE, ref, sample.closed())
@@ -287,12 +288,22 @@ class TestFailures:
         transport.edit(PLACE, ref, sample.closed())
         assert server.site.the_only_issue().status == "Approved"
 
+    def test_is_sent_nowhere_else_with_its_token(self, transport: Jira, server: Server):
+        server.site.faults.add(Fault("myself", status=302, location=f"{server.url}/rest/api/2/serverInfo"))
+        with pytest.raises(TransportError, match="sends us elsewhere") as caught:
+            transport.check()
+        assert caught.value.permanent
+        assert called(server, "serverInfo") == 0
+
     def test_logs_no_body(self, transport: Jira, server: Server, caplog: pytest.LogCaptureFixture):
         caplog.set_level(logging.DEBUG)
         for fault in (Fault(garbage=True), Fault(status=500), Fault(drop="before")):
             server.site.faults.add(fault)
             with pytest.raises(TransportError):
                 transport.post(PLACE, sample.told())
+        server.site.faults.add(Fault("issue.read", garbage=True))
+        with pytest.raises(TransportError):
+            transport.site.read("10001")
         assert "maintenance" not in caplog.text
         assert "250.00" not in caplog.text
         assert server.site.token not in caplog.text
