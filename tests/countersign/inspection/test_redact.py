@@ -63,6 +63,10 @@ class TestSecrets:
         pem = PEM.replace(PEM.splitlines()[1], body)
         assert redact(f"a {pem} z").text == "a [redacted: private-key] z"
 
+    def test_a_token_without_an_end_is_followed_to_it(self):
+        token = f"sk-ant-api03-{'a1B2c3D4e5F6g7H8i9J0' * 6000}"
+        assert redact(f"a {token} z").text == "a [redacted: anthropic-api-key] z"
+
     def test_a_key_whose_end_was_cut_off_is_still_one(self):
         assert redact(PEM[:120]).text == "[redacted: private-key]"
 
@@ -193,6 +197,8 @@ class TestValues:
     def test_neighbours_are_not_read_together(self):
         value = {"a": "the password:", "b": "q8Zr3Lw0Vx5Ny2Bt7Km4Pd9F", "c": ["token =", "q8Zr3Lw0Vx5Ny2Bt7Km4Pd9F"]}
         assert redact_value(value) == (value, ())
+        value = {"a": "the token =", "q8Zr3Lw0Vx5Ny2Bt7Km4Pd9F": "kept"}
+        assert redact_value(value) == (value, ())
 
     def test_a_key_in_lines_is_taken_out_of_each(self):
         made, found = redact_value({"lines": PEM.splitlines(), "note": "kept"})
@@ -252,6 +258,13 @@ class TestCost:
         assert NOT_INSPECTED in redacted.found
         assert redacted.text.endswith("[redacted: not-inspected]")
         assert text.startswith(redacted.text.removesuffix("[redacted: not-inspected]"))
+
+    def test_what_was_not_read_begins_with_a_whole_letter(self):
+        for before in range(0, 100, 7):
+            text = "x" * before + ("中" * 20 + "ghp_" + "a" * 36 + "!") * 3000
+            redacted = redact(text)
+            assert redacted.found == (NOT_INSPECTED,)
+            assert text.startswith(redacted.text.removesuffix("[redacted: not-inspected]"))
 
     def test_ordinary_arguments_of_any_size_are_read_to_the_end(self):
         rows = [
