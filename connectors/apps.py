@@ -11,9 +11,12 @@ class ConnectorsConfig(AppConfig):
 
     def ready(self) -> None:
         """Hears of changed requests and registers the room's jobs. Imported here: models are not there before."""
-        from connectors import alerts, deliver, digest, notify, reminders  # noqa: F401, PLC0415  see above
+        from connectors import accounts, alerts, deliver, digest, notify, reminders  # noqa: F401, PLC0415  see above
         from connectors.jira import jobs  # noqa: F401, PLC0415  see above
         from connectors.servicenow import looking  # noqa: F401, PLC0415  see above
         from connectors.slack import aside, home  # noqa: F401, PLC0415  see above
         from connectors.webhook import deliver as _callbacks  # noqa: F401, PLC0415  see above
         from connectors.webhook import notify as _ends  # noqa: F401, PLC0415  see above
+        from registry import blueprints  # noqa: PLC0415  see above
+
+        blueprints.connected_by(accounts.kinds_of)

@@ -69,7 +69,8 @@ def _addresses(request: AccessRequest, asked: frozenset[str], reached: set[str])
     for member in _eligible(request, asked):
         if member.user.human_id in excluded or not member.user.email:
             continue
-        if member.identities.get(EMAIL) or surfaces.isdisjoint(member.identities):
+        known = {kind for kind, identity in member.identities.items() if identity}
+        if EMAIL in known or surfaces.isdisjoint(known):
             yield place_of_person(member)
 
 

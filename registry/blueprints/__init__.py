@@ -1,11 +1,10 @@
 """Blueprints in (text, file or directory), the tenant changed to match and the changes told out; twice is once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from django.conf import settings
 from django.db import transaction
 
 from countersign.policy.compile import digest_of
@@ -20,12 +19,8 @@ from registry.models import Release, Tenant, Tool
 
 __all__ = ["Applied", "Blueprint", "Change", "apply", "load", "parse", "rehearse"]
 
-_CONNECTORS = {  # the setting without which nobody can be asked there
-    "slack": "slack_bot_token",
-    "jira": "jira_token",
-    "servicenow": "servicenow_password",
-    "email": "email_url",
-}
+Connected = Callable[[Tenant], Collection[str]]
+_connected: list[Connected] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +32,11 @@ class Applied:
     changes: tuple[Change, ...]
     release: Release | None
     warnings: tuple[str, ...]
+
+
+def connected_by(look: Connected) -> None:
+    """Who knows which systems a tenant is connected to: a room above, which says so when it is ready."""
+    _connected[:] = [look]
 
 
 def load(path: Path) -> tuple[Blueprint, ...]:
@@ -81,7 +81,7 @@ def apply(blueprint: Blueprint, *, actor: Actor, now: datetime) -> Applied:
             raise PolicyErrors([*problems, *error.problems]) from None
         if problems:
             raise PolicyErrors(problems)
-    return Applied(tenant.slug, is_new, changed, release, tuple(_warnings(blueprint)))
+    return Applied(tenant.slug, is_new, changed, release, tuple(_warnings(blueprint, tenant)))
 
 
 def rehearse(blueprint: Blueprint, *, actor: Actor, now: datetime) -> Applied:
@@ -173,9 +173,9 @@ def _publish(blueprint: Blueprint, tenant: Tenant, *, actor: Actor, now: datetim
     return releases.publish(tenant, blueprint.policy.text, file=file, actor=actor, now=now)
 
 
-def _warnings(blueprint: Blueprint) -> Iterator[str]:
+def _warnings(blueprint: Blueprint, tenant: Tenant) -> Iterator[str]:
+    connected = {kind for look in _connected for kind in look(tenant)}
     for item in blueprint.of("channel"):
         kind = item.key.partition(":")[0]
-        setting = _CONNECTORS.get(kind)
-        if setting and not getattr(settings.COUNTERSIGN, setting, ""):
+        if kind not in connected:
             yield f"channel {item.key}: the {kind} connector is not configured; its teams are asked in the inbox only"

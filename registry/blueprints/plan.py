@@ -83,6 +83,9 @@ def _after(item: Item, before: Mapping[str, Any] | None) -> dict[str, Any]:
     fields = dict(item.fields)
     if item.email and before is None:
         fields["email"] = describe.fingerprint(item.email)
+    if item.kind == "person" and before is not None:
+        # Those the text does not name were linked by the people themselves.
+        fields["identities"] = {**before["identities"], **fields["identities"]}
     return {**(_DEFAULTS.get(item.kind, {}) if before is None else before), **fields}
 
 

@@ -157,7 +157,7 @@ def _team(form: Form, value: object, path: Path) -> Item | None:
 
 
 def _person(form: Form, value: object, path: Path) -> Item | None:
-    known = ("username", "email", "teams", "roles", *IDENTITIES, "active")
+    known = ("username", "email", "teams", "roles", *IDENTITIES, "mail", "active")
     block = form.mapping(value, path, known=known, required=("username", "email"))
     username, email = _id(form, block, path, "username", 150), _id(form, block, path, "email", 320)
     if email and not _is_address(email):
@@ -168,6 +168,8 @@ def _person(form: Form, value: object, path: Path) -> Item | None:
         except people.BadUsername as error:
             form.refuse((*path, "username"), str(error))
     identities = {name: form.text(block[name], (*path, name)) for name in IDENTITIES if name in block}
+    if "mail" in block:
+        identities["email"] = "always" if form.flag(block["mail"], (*path, "mail")) else ""
     fields = {
         "teams": sorted(_texts(form, block, path, "teams")),
         "roles": sorted(_roles(form, block, path)),
@@ -309,7 +311,8 @@ def _refuse_doubles(form: Form, items: Sequence[Item]) -> None:
 
 def _identities(item: Item) -> Iterator[tuple[str, str]]:
     """Two people with one chat identity would be one click with two votes."""
-    return ((f"{name} identity", value) for name, value in item.fields.get("identities", {}).items() if value)
+    identities = item.fields.get("identities", {})
+    return ((f"{name} identity", identities[name]) for name in IDENTITIES if identities.get(name))
 
 
 def _texts(form: Form, block: Mapping[str, Any], path: Path, name: str) -> Sequence[str]:

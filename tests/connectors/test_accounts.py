@@ -61,6 +61,13 @@ class TestSave:
         assert bodies
         assert not any((b"token" in body and b"s3cret" in body) or b"another-token" in body for body in bodies)
 
+    def test_ends_the_warning_of_a_blueprint_that_names_a_channel_there(self, ours):
+        channels = [{"kind": "jira", "project": "OPS", "teams": ["finance"]}]
+        accounts.forget(ours.tenant, "jira", actor=SETUP, now=clock.now())
+        assert "jira connector is not configured" in ours.apply(channels=channels).warnings[0]
+        save(ours)
+        assert ours.apply(channels=channels).warnings == ()
+
     def test_forgets_them_on_record(self, ours):
         save(ours)
         accounts.forget(ours.tenant, "jira", actor=SETUP, now=clock.now())

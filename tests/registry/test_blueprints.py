@@ -297,6 +297,17 @@ class TestApply:
         assert list(ours.tenant.tools.filter(active=True).values_list("tool_id", flat=True)) == ["payments.refund"]
         assert Membership.objects.filter(tenant=ours.tenant, active=True).count() == 2
 
+    def test_leaves_identities_that_people_linked_themselves(self, ours: World) -> None:
+        person = {"username": ours.username("erin"), "email": ours.erin.user.email, "teams": ["finance"]}
+        Membership.objects.filter(pk=ours.erin.pk).update(identities={"slack": "T1/Ulinked"})
+        for written, expected in (
+            ({}, {"slack": "T1/Ulinked"}),
+            ({"jira": "5b:1", "mail": True}, {"slack": "T1/Ulinked", "jira": "5b:1", "email": "always"}),
+            ({"slack": "T1/Uother", "mail": False}, {"slack": "T1/Uother", "jira": "5b:1", "email": ""}),
+        ):
+            ours.apply(people=[person | written])
+            assert Membership.objects.get(pk=ours.erin.pk).identities == expected
+
     def test_keeps_what_narrows_a_channel_down(self, ours: World) -> None:
         narrow = {"kind": "slack", "channel": "C1", "teams": ["finance"], "tool_groups": ["pay*"], "min_risk_tier": 3}
         ours.apply(channels=[narrow, {"kind": "jira", "project": "OPS", "tenant_wide": True}])
