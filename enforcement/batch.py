@@ -1,49 +1,21 @@
 """Judged calls in, journal entries and answers out, under one signature. Pure: what the group commit writes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NamedTuple
 
-from countersign.policy.values import Mode
 from countersign.proof import receipt
 from countersign.proof.keys import Signer
 from enforcement import records, telling
-from enforcement.budgets import Asks, Claim, Demand
-from enforcement.memory import World
-from enforcement.parse import Asked
+from enforcement.budgets import Demand
+from enforcement.judged import Judged
 from enforcement.telling import Told
 from evidence import journal
 from evidence.journal import Entry
-from registry.snapshot import KeyView
 
 PROMISED_WITHIN = timedelta(seconds=10)
 _ANSWER = b"countersign/answer/v1\n"
-
-
-@dataclass(slots=True)
-class Judged:
-    """One call that needs nothing but its caps and its record: judged, not yet said."""
-
-    asked: Asked
-    key: KeyView
-    world: World
-    evaluation_id: str
-    told: Told
-    asks: Asks
-    offset: float  # of the clock it was judged by
-    claim: Claim
-
-
-def judged(
-    asked: Asked, *, key: KeyView, world: World, evaluation_id: str, told: Told, asks: Asks, offset: float
-) -> Judged:
-    """Only what will run is counted; observing counts without refusing. A call over a cap by itself takes nothing."""
-    enforced = told.said.mode is Mode.ENFORCE
-    runs = told.said.permitted and (asks.refusal is None or not enforced)
-    claim = Claim(asks.demands if runs else (), enforced)
-    return Judged(asked, key, world, evaluation_id, told, asks, offset, claim)
 
 
 class Built(NamedTuple):

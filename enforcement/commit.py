@@ -20,8 +20,8 @@ from typing import Protocol
 from django.db import connection
 
 from enforcement import group
-from enforcement.batch import Judged
 from enforcement.group import Outcome, Ticket
+from enforcement.judged import Judged
 from enforcement.problems import Kind, Problem, unavailable
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from countersign import ids
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Because, Mode, Outcome, Reason
-from enforcement import approved, asking, authn, batch, budgets, chance, commit, memory, moments, parse, pool, telling
+from enforcement import approved, asking, authn, budgets, chance, commit, judged, memory, moments, parse, pool, telling
 from enforcement.asking import Step
 from enforcement.authn import Caller
-from enforcement.batch import Judged
 from enforcement.budgets import Asks, Plan
 from enforcement.clock import at, clock
 from enforcement.group import Stale
+from enforcement.judged import Judged
 from enforcement.memory import World
 from enforcement.parse import Asked
 from enforcement.problems import unavailable
@@ -85,7 +85,7 @@ def plain(step: Step) -> Judged:
 
 
 def _judged(step: Step, told: Told, asks: Asks) -> Judged:
-    return batch.judged(
+    return judged.judged(
         step.asked,
         key=step.key,
         world=step.world,

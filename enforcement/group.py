@@ -12,9 +12,9 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 
 from enforcement import batch, budgets, wire
 from enforcement.attempts import Given, Name
-from enforcement.batch import Judged
 from enforcement.budgets import Place
 from enforcement.clock import TOLERANCE, clock
+from enforcement.judged import Judged
 from enforcement.line import Waiting
 from enforcement.memory import World
 from enforcement.problems import Problem, unavailable

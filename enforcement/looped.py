@@ -16,9 +16,9 @@ from django.db import connection
 from psycopg.waiting import Ready, Wait
 
 from enforcement import commit, group, line, pool, wire
-from enforcement.batch import Judged
 from enforcement.commit import CAPACITY, DEADLINE, LOOK, SHARE, fair_share, settle
 from enforcement.group import Outcome, Ticket
+from enforcement.judged import Judged
 from enforcement.problems import Problem, unavailable
 
 log = logging.getLogger(__name__)

@@ -6,18 +6,15 @@ tests hold the two equal byte for byte.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from countersign.proof import canonical, merkle
 from countersign.proof.events import Event
 from enforcement import budgets, telling
 from enforcement.budgets import Demand
+from enforcement.judged import Judged
 from enforcement.telling import Told
 from evidence import journal
 from evidence.journal import Entry
-
-if TYPE_CHECKING:
-    from enforcement.batch import Judged
 
 _EVENT = Event.DECISION_MADE.value
 _HEAD = b'{"_type":"https://in-toto.io/Statement/v1","predicate":{'
@@ -36,7 +33,7 @@ class Writer:
         self._seconds = int(now.timestamp())
         self._charges: dict[int, tuple[Demand, bytes]] = {}  # by identity; rates are constants of their world
 
-    def entry(self, one: "Judged", told: Told, taken: Sequence[Demand]) -> Entry:
+    def entry(self, one: Judged, told: Told, taken: Sequence[Demand]) -> Entry:
         """`decision.made`, alone in a thread of its own id."""
         tenant, name = one.world.tenant.encode(), one.evaluation_id.encode()
         body = b"".join(
@@ -77,7 +74,7 @@ class Writer:
         return known[1]
 
 
-def _beginning(one: "Judged") -> bytes:
+def _beginning(one: Judged) -> bytes:
     """Up to the actor: the same for all calls of one credential for one agent, tool and method."""
     call = one.asked.call
     place = (one.key.key_id, call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id)
