@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -17,6 +18,7 @@ from approvals.models import AccessRequest, Decision, Status, Vote
 from connectors.models import Seen
 from connectors.slack import modal
 from connectors.slack.card import APPROVE, DENY, DETAILS
+from evidence import clock
 from examples.lookalikes.slack.acme import APPROVALS, user_id
 from examples.lookalikes.slack.payloads import body_of
 from examples.lookalikes.slack.workspace import Json
@@ -350,12 +352,15 @@ class TestApproving:
             alone.slack.press("erin", alone.card(request).ts, APPROVE)
 
     def test_abuse_058_nobody_approves_faster_than_they_read(self, alone: House) -> None:
-        for _ in range(24):
-            request = alone.opened()
+        without = [requirement(step_up=asking.NONE, quorum=1)]
+        for _ in range(19):
+            asking.vote(asking.opened(alone.world, requirements=without), alone.world.erin)
+        twentieth, next_one = alone.opened(), alone.opened()
+        for request in (twentieth, next_one):
             alone.slack.press("erin", alone.card(request).ts, APPROVE)
         assert Vote.objects.filter(membership=alone.world.erin).count() == 20
         assert "in one minute" in alone.whispers("erin")
-        alone.slack.press("frank", alone.card(request).ts, APPROVE)
+        alone.slack.press("frank", alone.card(next_one).ts, APPROVE)
         assert Vote.objects.filter(membership=alone.world.frank).count() == 1
 
 
@@ -401,7 +406,9 @@ class TestDenying:
     def test_who_waits_too_long_for_a_window_is_told(self, ours: House) -> None:
         request = ours.opened()
         ours.slack.press("frank", ours.card(request).ts, DENY)
-        time.sleep(3.1)
+        late = Job.objects.get(tenant=ours.world.slug, kind="connectors.slack.modal", state="ready")
+        late.payload["pressed_at"] = (clock.now() - timedelta(seconds=3)).isoformat()
+        late.save(update_fields=["payload"])
         said = ours.whispers("frank")
         assert "waited too long" in said
         assert f"/requests/{request.pk}/" in said

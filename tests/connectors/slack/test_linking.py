@@ -80,7 +80,8 @@ class TestLinking:
         client, line = begun(ours.world.ada)
         typed(ours, "mallory", line)
         offered = Linking.objects.get(identity=MALLORY, tenant=ours.world.tenant)
-        other = signed_in(ours.world.people["carol"])
+        other = signed_in(ours.world.carol)
+        other.post("/account/slack/unlink/")
         other.post("/account/slack/confirm/", {"linking": offered.pk})
         assert people.by_identity(ours.world.tenant, "slack", MALLORY) is None
         assert "is linked" in confirm(client)
