@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from approvals.visible import LINE, visible
-from countersign.inspection.redact import redact
+from countersign.inspection.redact import redact, redact_value
 
 _ESCAPED = re.compile(r"⟨U\+([0-9A-F]{4,6})⟩")
 
@@ -35,11 +35,11 @@ def shown(text: str) -> Scrubbed:
 
 def named(label: str, value: str) -> Scrubbed:
     """Of a value whose name may give it away: `password` before it makes a secret of a plain word."""
-    name = f"{_as_it_was(label)} = "
-    found = raw(name + _as_it_was(value))
-    if not found.redacted:
+    made, found = redact_value({_as_it_was(label): _as_it_was(value)})
+    if not found:
         return Scrubbed(value, redacted=False)
-    return Scrubbed(found.text.removeprefix(visible(name).text), redacted=True)
+    (text,) = made.values()
+    return Scrubbed(visible(text).text, redacted=True)
 
 
 def _as_it_was(text: str) -> str:
