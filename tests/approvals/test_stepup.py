@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from approvals import enrolment, stepup, totp
 from approvals.lifecycle import NotPending, UnknownRequest
@@ -114,3 +115,37 @@ class TestRecovery:
         (last,) = ledger.history(ours.slug, asked.pk, limit=1)
         assert last["predicate"]["actor"]["auth"]["amr"] == ["recovery"]
         assert last["predicate"]["detail"]["assurance"] == "totp"
+
+
+class TestConsume:
+    """What a vote takes, looked at without the vote, whose own rules would refuse much of this too."""
+
+    def consumed(self, asked: AccessRequest, ours: World, proof_id: str) -> StepUpProof:
+        with transaction.atomic():
+            return stepup.consume(
+                proof_id, asked, ours.erin, decision=APPROVE, seen=asked.display_hash, now=clock.now()
+            )  # fmt: skip
+
+    def test_abuse_060_a_proof_is_used_once(self, ours: World, secret: str, asked: AccessRequest) -> None:
+        proof_id = proven(asked, ours.erin, secret)
+        self.consumed(asked, ours, proof_id)
+        with pytest.raises(ProofRefused):
+            self.consumed(asked, ours, proof_id)
+
+    def test_abuse_140_a_proof_written_by_hand_is_worth_nothing(
+        self, ours: World, secret: str, asked: AccessRequest
+    ) -> None:
+        """A row that says all that a proof says: but nobody recorded that a code was checked."""
+        row = StepUpProof.objects.get(pk=proven(asked, ours.erin, secret))
+        row.pk = "su_by_hand"
+        row.save(force_insert=True)
+        with pytest.raises(ProofRefused, match="not in evidence"):
+            self.consumed(asked, ours, "su_by_hand")
+
+    def test_abuse_140_a_weaker_proof_made_stronger_in_its_row_is_refused(
+        self, ours: World, secret: str, asked: AccessRequest
+    ) -> None:
+        proof_id = proven(asked, ours.erin, secret)
+        StepUpProof.objects.filter(pk=proof_id).update(method="recovery")
+        with pytest.raises(ProofRefused, match="not in evidence"):
+            self.consumed(asked, ours, proof_id)
