@@ -141,6 +141,14 @@ class TestBudget:
         assert told(own.pep_key, evaluation_id, "executing").status == 409
         assert spent(own) == 0
 
+    def test_never_falls_below_nothing(self):
+        """A counter that was set back by hand must not make the report fail."""
+        own = world(caps=SPEND)
+        evaluation_id = allowed(own)
+        Counter.objects.filter(tenant=own.tenant, key__startswith="spend").update(used=1)
+        assert told(own.pep_key, evaluation_id, "failed").status == 200
+        assert spent(own) == 0
+
     def test_comes_back_with_an_approved_call_that_never_ran(self):
         own = easy(caps=SPEND)
         body = fresh()
