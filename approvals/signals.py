@@ -21,6 +21,7 @@ class Change(StrEnum):
     USED = "used"
     REVOKED = "revoked"
     LAPSED = "lapsed"
+    REPORTED = "reported"
 
 
 request_changed = Signal()

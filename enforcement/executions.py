@@ -13,6 +13,8 @@ from django.conf import settings
 from django.db import transaction
 
 from approvals import lifecycle
+from approvals.models import AccessRequest
+from approvals.signals import Change
 from countersign.proof.events import Event
 from enforcement import caps
 from enforcement.memory import World
@@ -63,8 +65,7 @@ class Allowed:
 def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custody:
     """Take a report in. Answers where the execution stands now. Raises Problem: 403, 404, 409."""
     allowed = _allowed(said.evaluation_id, key, world)
-    if allowed.request_id:
-        lifecycle.locked(allowed.request_id, tenant_id=world.tenant_id)  # the lock of the thread it is recorded in
+    asked = _asked(allowed.request_id, tenant_id=world.tenant_id)
     row = Execution.objects.select_for_update().filter(pk=said.evaluation_id, tenant_id=world.tenant_id).first()
     if row is None:
         _first(said, allowed, key=key, world=world, moment=moment)
@@ -82,6 +83,7 @@ def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custo
     actor = Actor(key.kind, key.key_id, {"method": "bearer"})
     member = {"evaluation_id": said.evaluation_id, **said.member}
     _record(Event.EXECUTION_REPORTED, allowed, tenant=world.tenant, actor=actor, now=moment.now, execution=member)
+    _announce(asked)
     return said.status
 
 
@@ -94,8 +96,7 @@ def overdue(evaluation_id: str, status: Custody, *, now: datetime) -> datetime |
     if found is None or found.status != status:
         return None
     with transaction.atomic():
-        if found.request_id:
-            lifecycle.locked(found.request_id, tenant_id=found.tenant_id)
+        asked = _asked(found.request_id, tenant_id=found.tenant_id)
         row = Execution.objects.select_for_update().get(pk=evaluation_id)
         if row.status != status or row.deadline is None:
             return None
@@ -112,7 +113,19 @@ def overdue(evaluation_id: str, status: Custody, *, now: datetime) -> datetime |
         actor = Actor("system", "enforcement")
         member = {"evaluation_id": evaluation_id, "status": after.value}
         _record(event, allowed, tenant=found.tenant.slug, actor=actor, now=now, execution=member)
+        _announce(asked)
     return None
+
+
+def _asked(request_id: str, *, tenant_id: int) -> AccessRequest | None:
+    """The request that the call was approved by, locked: its thread is where the execution is recorded."""
+    return lifecycle.locked(request_id, tenant_id=tenant_id) if request_id else None
+
+
+def _announce(asked: AccessRequest | None) -> None:
+    """Who approved it hears what became of it, wherever they were asked."""
+    if asked is not None:
+        lifecycle.announce(asked, Change.REPORTED)
 
 
 def remind(evaluation_id: str, *, tenant: str, at: datetime, status: Custody) -> None:

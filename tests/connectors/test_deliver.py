@@ -110,7 +110,8 @@ class TestNotify:
         made = asking.call(ours)
         request = opened(ours, made=made)
         pumped()
-        opened(ours, made=made)
+        opened(ours, made=made, token=ours.agent_key)
+        assert "request.joined" in asking.events(request)
         pumped()
         assert len(here.calls) == 1
         assert row(request).wanted == 1

@@ -75,8 +75,10 @@ class TestSecrets:
         assert not said.is_whole
 
     def test_are_found_by_the_name_of_their_argument_and_in_names(self, ours):
-        request = opened(ours, {"password": "correct-horse-7-battery", SECRETS["aws"]: "x"})
+        cut = "\u200b".join(SECRETS["github"])
+        request = opened(ours, {"password": "correct-horse-7-battery", SECRETS["aws"]: "x", cut: "y"})
         said = told(request)
+        assert len([line for line in said.lines if "[redacted: " in line.label]) == 2
         assert "correct-horse" not in everything(said)
         assert SECRETS["aws"] not in everything(said)
 
