@@ -116,6 +116,14 @@ class TestExport:
             export(log, tmp_path / "pack", session="s-1", held=["nonsense"])
         assert not Record.objects.filter(log=log, event=Event.EXPORT_MADE.value).exists()
 
+    def test_abuse_123_refuses_to_be_held_against_the_checkpoint_of_another_log(self, log: str, tmp_path: Path) -> None:
+        """It is signed by the very same key."""
+        other = a_log()
+        decisions(other, 2)
+        seal.seal_due(other)
+        with pytest.raises(packs.NotOurs, match=other):
+            export(log, tmp_path / "pack", session="s-1", held=[sink.latest(other)])
+
     def test_is_recorded(self, log: str, tmp_path: Path) -> None:
         made = export(log, tmp_path / "pack", request="arq_1")
         record = canonical.loads(bytes(Record.objects.get(event_id=made.event_id).body))["predicate"]
@@ -175,6 +183,20 @@ class TestArguments:
     def test_that_were_changed_by_hand_are_left_out_and_named(self, kept_log: tuple[str, str], tmp_path: Path) -> None:
         log, commitment = kept_log
         KeptArguments.objects.filter(log=log).update(sealed_box=b"rubbish")
+        export(log, tmp_path / "pack", request="arq_1")
+        about = canonical.loads((tmp_path / "pack/pack.json").read_bytes())
+        assert about["scope"]["arguments_unreadable"] == [commitment]
+        assert failure(tmp_path / "pack") == ""
+
+    def test_that_are_of_another_action_are_left_out_and_named(self, kept_log: tuple[str, str], tmp_path: Path) -> None:
+        """Even in a box of our own making: what does not fit the commitment proves nothing, and spoils the pack."""
+        log, commitment = kept_log
+        was = kept.read(log, commitment)
+        assert was is not None
+        other = kept.row(
+            log, commitment=commitment, action={**was.action, "tool": "u"}, arguments=was.arguments, salt=was.salt, now=NOW
+        )  # fmt: skip
+        KeptArguments.objects.filter(log=log).update(sealed_box=other.sealed_box)
         export(log, tmp_path / "pack", request="arq_1")
         about = canonical.loads((tmp_path / "pack/pack.json").read_bytes())
         assert about["scope"]["arguments_unreadable"] == [commitment]
