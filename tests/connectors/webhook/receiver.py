@@ -99,7 +99,8 @@ def endless_headers(peer: socket.socket) -> None:
 
 
 def dripping(peer: socket.socket) -> None:
-    """A status line that comes letter by letter and never to its end."""
-    while True:
+    """A status line that comes letter by letter, for longer than any test may take."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
         peer.sendall(b"H")
         time.sleep(0.02)
