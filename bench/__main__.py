@@ -8,10 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import connectors, decision, evaluate, scrub
+from bench import connectors, decision, evaluate, scrub, slack_click
 
 OUT = Path(__file__).parent.parent / "var" / "bench.json"
-SUITES = {"evaluate": evaluate.rows, "decision": decision.rows, "scrub": scrub.rows, "connectors": connectors.rows}
+SUITES = {
+    "evaluate": evaluate.rows,
+    "decision": decision.rows,
+    "scrub": scrub.rows,
+    "connectors": connectors.rows,
+    "slack": slack_click.rows,
+}
 
 
 def line(row: Mapping[str, Any]) -> str:

@@ -88,3 +88,25 @@ async def _own(url: str, *, key: str, body: bytes, connections: int, seconds: fl
     took.sort()
     middle, high = (took[int(len(took) * share)] * 1000 for share in (0.5, 0.99))
     return Load(len(took) / seconds, middle, high, failed, len(took))
+
+
+async def post(url: str, *, key: str, body: bytes, pause: float, ends: float) -> int:
+    """One connection that asks every `pause` seconds, or as soon as it has its answer; how many 200s it got."""
+    host, _, rest = url.removeprefix("http://").partition("/")
+    name, _, port = host.partition(":")
+    message = (
+        f"POST /{rest} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+        f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    reader, writer = await asyncio.open_connection(name, int(port))
+    answered, due = 0, time.perf_counter()
+    while due < ends:
+        writer.write(message)
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = re.search(rb"(?i)content-length: (\d+)", head)
+        await reader.readexactly(int(size[1]) if size else 0)
+        answered += head.startswith(b"HTTP/1.1 200")
+        due = max(due + pause, time.perf_counter())
+        await asyncio.sleep(due - time.perf_counter())
+    writer.close()
+    return answered

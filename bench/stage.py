@@ -84,9 +84,9 @@ class Stage:
             process.wait()
 
     @contextlib.contextmanager
-    def serving(self, *command: str, port: int) -> Iterator[int]:
+    def serving(self, *command: str, port: int, extra: Mapping[str, str] | None = None) -> Iterator[int]:
         """A server, ready; its process id."""
-        process = self.start(*command)
+        process = self.start(*command, extra=extra)
         try:
             _until_answers(f"http://127.0.0.1:{port}/access/v1/evaluation", process)
             yield process.pid
