@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from connectors import once
+from connectors import jobs, once
 from connectors.models import Seen
 from evidence import clock
+from outbox import queue
 
 
 @pytest.fixture
@@ -55,3 +56,13 @@ class TestFirst:
         once.first(kind, "new", now=now)
         once.forget_old(now)
         assert list(Seen.objects.filter(kind=kind).values_list("key", flat=True)) == ["new"]
+
+
+class TestForget:
+    def test_comes_round_and_keeps_what_may_be_redelivered(self):
+        now = clock.now()
+        once.first("forget", "old", now=now - once.KEPT - timedelta(seconds=1))
+        once.first("forget", "young", now=now)
+        jobs.forget()
+        assert (once.first("forget", "old", now=now), once.first("forget", "young", now=now)) == (True, False)
+        assert queue.interval_of(jobs.FORGET) == timedelta(days=1)
