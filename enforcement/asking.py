@@ -46,7 +46,7 @@ def repeated(step: Step, moment: Moment) -> bytes | None:
     given = attempts.find(moment.cursor, [name]).get(name)
     if given is None:
         return None
-    return given.again(step.asked.call.action_digest, allowed_now=step.asked.approval is not None)
+    return given.again(attempts.digest_of(step.asked.call), allowed_now=step.asked.approval is not None)
 
 
 def answer(step: Step, moment: Moment) -> bytes:
@@ -195,6 +195,6 @@ def recorded(
         body, log=world.tenant, leaf=written.leaf, now=moment.now, signer=keys.signer(Purpose.PDP)
     )  # fmt: skip
     if asked.attempt is not None:
-        given = Given(asked.call.action_digest, told, moment.now)
+        given = Given(attempts.digest_of(asked.call), told, moment.now)
         attempts.keep(moment.cursor, [((step.key.id, asked.attempt), given)])
     return told

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from django.db.backends.utils import CursorWrapper
 
+from countersign.policy.values import Call
+from countersign.proof import canonical, digests
 from enforcement.problems import Kind, Problem
 from evidence.bulk import Inserter
 
@@ -22,24 +24,32 @@ ATTEMPTS = Inserter(
     made_at="timestamptz",
 )
 
+_LABEL = b"countersign/attempt/v1\n"
 _ALLOWED = b'"decision":true}'  # how every answer that permits ends (`telling`)
 
 Name = tuple[int, str]
 """Credential and what it called the attempt."""
 
 
-class Given(NamedTuple):
-    """What was answered to which action, and when."""
+def digest_of(call: Call) -> str:
+    """What an attempt is compared by: the action and the usage it declares, which caps count and no approval binds."""
+    if not call.usage:
+        return call.action_digest
+    return digests.sha256(_LABEL + call.action_digest.encode() + b"\n" + canonical.dumps(call.usage))
 
-    action_digest: str
+
+class Given(NamedTuple):
+    """What was answered to which question (its `digest_of`), and when."""
+
+    digest: str
     answer: bytes
     at: datetime | None = None
 
-    def again(self, action_digest: str, *, allowed_now: bool) -> bytes:
+    def again(self, digest: str, *, allowed_now: bool) -> bytes:
         """The same answer, byte for byte, to the same call. Raises Problem (409) for another call, and for an allow
         that would be none now: a repeat must not outlive the policy, the agent or the tool it was given under.
         """
-        if action_digest != self.action_digest:
+        if digest != self.digest:
             raise Problem(Kind.ATTEMPT_REUSED, "An attempt names one call; give another call an attempt of its own.")
         if not allowed_now and self.answer.endswith(_ALLOWED):
             raise Problem(Kind.CONFLICT, "This attempt was allowed before, and the call is not any more; ask anew.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 
-from enforcement import batch, budgets, wire
+from enforcement import attempts, batch, budgets, wire
 from enforcement.attempts import Given, Name
 from enforcement.budgets import Place
 from enforcement.clock import TOLERANCE, clock
@@ -149,7 +149,7 @@ def _within(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[dict
     for ticket, one in zip(leaders, built, strict=True):
         outcomes[id(ticket)] = one.answer
     for ticket, leader in followers:
-        outcomes[id(ticket)] = _again(ticket, Given(leader.judged.asked.call.action_digest, outcomes[id(leader)]))  # type: ignore[arg-type]  # a leader has been answered
+        outcomes[id(ticket)] = _again(ticket, Given(attempts.digest_of(leader.judged.asked.call), outcomes[id(leader)]))  # type: ignore[arg-type]  # a leader has been answered
     return outcomes
 
 
@@ -189,7 +189,7 @@ def _name(ticket: Ticket) -> Name | None:
 
 def _again(ticket: Ticket, given: Given) -> Outcome:
     try:
-        return given.again(ticket.judged.asked.call.action_digest, allowed_now=ticket.judged.told.said.permitted)
+        return given.again(attempts.digest_of(ticket.judged.asked.call), allowed_now=ticket.judged.told.said.permitted)
     except Problem as problem:
         return problem
 
@@ -218,7 +218,7 @@ def _writes(
     calls: Sequence[Judged], built: Sequence[batch.Built], used: Mapping[Place, int], now: datetime
 ) -> wire.Writes:
     given = [
-        ((one.key.id, one.asked.attempt), Given(one.asked.call.action_digest, made.answer, now))
+        ((one.key.id, one.asked.attempt), Given(attempts.digest_of(one.asked.call), made.answer, now))
         for one, made in zip(calls, built, strict=True)
         if one.asked.attempt is not None
     ]

@@ -161,6 +161,21 @@ class TestAttempt:
         assert len({reply.body for reply in replies}) == 1
         assert Counter.objects.get(tenant=own.tenant).used == 1
 
+    @pytest.mark.parametrize("body", [question, big], ids=["allowed", "escalated"])
+    def test_refuses_the_attempt_for_another_usage(self, acme, body):
+        """Caps count it: the first answer says nothing about the second question."""
+        name = f"u-{body.__name__}"
+        first = ask(acme.pep_key, body(attempt=name, usage={"tokens": 5}))
+        assert first.status == 200
+        assert ask(acme.pep_key, body(attempt=name, usage={"tokens": 5})).body == first.body
+        for usage in ({"tokens": 6}, {}, {"tokens": 5, "calls": 1}):
+            assert ask(acme.pep_key, body(attempt=name, usage=usage)).status == 409
+
+    def test_refuses_another_usage_within_one_group(self, acme):
+        calls = [question(attempt="u-together", usage={"tokens": n}) for n in range(1, 9)]
+        replies = together([send("POST", EVALUATION, acme.pep_key, body) for body in calls])
+        assert sorted(reply.status for reply in replies) == [200] + [409] * 7
+
     def test_refuses_the_attempt_for_another_call(self, acme):
         assert ask(acme.pep_key, attempt="b-1").status == 200
         reply = ask(acme.pep_key, attempt="b-1", arguments={"order": "A-2", "amount": "10.00"})
