@@ -70,7 +70,7 @@ def find(intent_id: str, *, request_id: str, user: User) -> Intent:
 
 
 def of_member(intent_id: str, *, membership: Membership) -> Intent:
-    """This member's intent, for who is known by another system alone. Raises UnknownIntent."""
+    """The intent of this member, for who is known by another system alone. Raises UnknownIntent."""
     rows = Intent.objects.select_related("request__tenant", "membership__user__human", "membership__tenant")
     found = rows.filter(pk=intent_id, membership=membership).first()
     if found is None:
