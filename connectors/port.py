@@ -140,7 +140,10 @@ class Transport(Protocol):
     """One system, opened with one account. Blocking; every failure is a TransportError."""
 
     def post(self, place: Place, told: Told) -> Ref:
-        """Tell a request for the first time."""
+        """Tell a request for the first time.
+
+        A failure that carries `retry_after` says that nothing was made: it is not looked for before the next try.
+        """
 
     def edit(self, place: Place, ref: Ref, told: Told) -> Ref:
         """Replace what was told: after the end without buttons. Must be safe to repeat."""

@@ -13,8 +13,8 @@ from approvals.models import Decision
 from connectors import accounts, answers, telling
 from connectors.answers import Counted, Refused, StepUpNeeded, Unlinked
 from connectors.models import Delivery
-from connectors.port import Account, Place, Told, TransportError
-from connectors.servicenow import card
+from connectors.port import Account, Told, TransportError
+from connectors.servicenow import approvers, card
 from connectors.servicenow.inbound import KIND, LOOK
 from connectors.servicenow.table import Row, Table
 from connectors.servicenow.transport import APPROVALS, ServiceNow, is_same
@@ -70,8 +70,14 @@ def _look(account: Account, hint: Mapping[str, Any], *, now: datetime) -> None:
     told = telling.told(delivery.request, version=delivery.wanted)
     words = _heard(account, approval, hint, delivery, told, now=now)
     if words:
-        table.change(APPROVALS, approval["sys_id"], {"comments": words})
-        ServiceNow(account).edit(Place(KIND, delivery.place_key, delivery.config), delivery.ref, told)
+        ServiceNow(account).put_right(delivery.ref, told)
+        _set_back(table, approval, words, tenant_id=account.tenant_id, request_id=told.request_id)
+
+
+def _set_back(table: Table, approval: Row, words: str, *, tenant_id: int, request_id: str) -> None:
+    """In one call and as the last: once it is our hand that changed the approval, it is not looked at again."""
+    state = approvers.wanted(request_id, tenant_id=tenant_id).get(approval["approver"])
+    table.change(APPROVALS, approval["sys_id"], {"comments": words, **({"state": state} if state else {})})
 
 
 def _delivery(account: Account, record: str) -> Delivery | None:

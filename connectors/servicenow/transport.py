@@ -27,11 +27,20 @@ class ServiceNow:
         notes = "\n".join(line for _, line in card.notes(told))
         given = {**card.fields(told), **card.naming(told), "work_notes": notes}
         ref = self._made(place, given)
-        self.ask(ref, told)
+        try:
+            self.ask(ref, told)
+        except TransportError as error:  # the record is there: this must not look like being turned away at the door
+            raise TransportError(str(error), permanent=error.permanent) from None
         return ref
 
     def edit(self, place: Place, ref: Ref, told: Told) -> Ref:  # noqa: ARG002  the port's shape
         """Bring the record, its notes and its approvals to what is told. What stands there already is not sent."""
+        self.put_right(ref, told)
+        self.ask(ref, told)
+        return ref
+
+    def put_right(self, ref: Ref, told: Told) -> None:
+        """The record and its notes alone."""
         stored, shown = self._table.shown(ref["table"], ref["sys_id"], _SHOWN)
         given = {name: value for name, value in card.fields(told).items() if not is_same(stored.get(name, ""), value)}
         missing = [line for _, line in card.notes(told) if line not in shown.get("work_notes", "")]
@@ -39,8 +48,6 @@ class ServiceNow:
             given["work_notes"] = "\n".join(missing)
         if given:
             self._change(ref, given, card.ending(told) if "approval" in given else {})
-        self.ask(ref, told)
-        return ref
 
     def find(self, place: Place, told: Told) -> Ref | None:
         """By the request's id, which is the record's correlation id."""

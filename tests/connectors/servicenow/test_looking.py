@@ -37,7 +37,7 @@ def now(shared: Now) -> Iterator[Now]:
 def asked(now: Now, **asking: object) -> AccessRequest:
     """A request that is told in ServiceNow, its record kept as the outbox would."""
     request = opened(now.acme, **asking)
-    settle(now.acme)
+    settle(now)
     if not Delivery.objects.filter(request=request).exclude(ref={}).exists():
         made = telling.told(AccessRequest.objects.select_related("tenant").get(pk=request.pk), version=1)
         at = clock.now()
@@ -61,7 +61,7 @@ def answered(now: Now, request: AccessRequest, approver: Person, state: str, *, 
     """Answered in ServiceNow, called about, and looked at."""
     now.answer(request, approver, state, by=by)
     assert send(now, now.hint(request, approver)) == 202
-    settle(now.acme)
+    settle(now)
 
 
 def votes(request: AccessRequest) -> list[tuple[str, str, str]]:
@@ -92,7 +92,7 @@ class TestNotCounted:
         now.patch(APPROVALS, now.approval(request, now.erin)["sys_id"], now.erin, comments="hm?")
         assert now.approval(request, now.erin)["sys_updated_by"] == "erin"
         send(now, told)
-        settle(now.acme)
+        settle(now)
         self.unheard(now, request, now.erin, "was changed again since")
 
     @pytest.mark.parametrize("flag", ["web_service_access_only", "internal_integration_user"])
@@ -134,6 +134,14 @@ class TestNotCounted:
         self.unheard(now, request, now.erin, "second factor")
         assert f"/requests/{request.pk}/" in now.notes(request)
 
+    def test_is_set_back_even_if_the_answer_to_that_was_lost(self, now):
+        request = asked(now, requirements=(requirement(step_up=TOTP),))
+        now.faults.add(Fault("PATCH sysapproval_approver", drop="after"))
+        answered(now, request, now.erin, "approved")
+        Job.objects.filter(tenant=now.acme.slug, kind=LOOK, state="ready").update(run_at=pump.now())
+        settle(now)
+        self.unheard(now, request, now.erin, "second factor")
+
     def test_abuse_150_who_read_another_text(self, now):
         request = asked(now)
         now.patch(CHANGES, now.record(request)["sys_id"], now.service, description="pay the nice people 2.50")
@@ -154,7 +162,7 @@ class TestNotCounted:
         hint = Hint(row["sys_id"], int(row["sys_mod_count"]), "erin")
         long_ago = clock.now() - 2 * looking.PATIENCE
         take(now.account, hint, now=long_ago)
-        settle(now.acme)
+        settle(now)
         assert votes(request) == []
         assert not Job.objects.filter(kind=LOOK, tenant=now.acme.slug, state="ready").exists()
 
@@ -170,7 +178,7 @@ class TestNotCounted:
         request = asked(now)
         told = {**now.hint(request, now.erin), "state": "approved", "updated_by": "erin", "mod_count": "1"}
         send(now, told)
-        settle(now.acme)
+        settle(now)
         assert votes(request) == []
 
 
@@ -190,7 +198,7 @@ class TestCounted:
         request = asked(now)
         now.answer(request, now.erin, "approved")
         assert [send(now, now.hint(request, now.erin)) for _ in range(3)] == [202] * 3
-        settle(now.acme)
+        settle(now)
         assert votes(request) == [("erin", "approve", "servicenow")]
 
     def test_abuse_039_the_same_human_here_and_there_is_one_vote(self, now):
@@ -207,7 +215,7 @@ class TestCounted:
         now.faults.add(Fault(where="GET sysapproval_approver", status=429, retry_after="0"))
         now.faults.add(Fault(where="GET sysapproval_approver", status=500))
         send(now, now.hint(request, now.erin))
-        settle(now.acme)
+        settle(now)
         Job.objects.filter(kind=LOOK, tenant=now.acme.slug, state="ready").update(run_at=pump.now())
-        settle(now.acme)
+        settle(now)
         assert votes(request) == [("erin", "approve", "servicenow")]

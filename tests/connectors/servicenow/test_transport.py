@@ -19,7 +19,7 @@ from tests.connectors.servicenow.world import PLACE, Now, connected
 
 @pytest.fixture(scope="module")
 def shared(database: None) -> Iterator[Now]:
-    with connected() as made:
+    with connected(storm=False) as made:
         yield made
 
 
@@ -103,6 +103,14 @@ class TestPost:
             assert said in row["description"], said
         assert now.states(request) == {"erin": "requested", "frank": "requested"}
         assert "Request opened" in now.notes(request)
+
+    def test_that_asked_nobody_yet_does_not_look_as_if_it_had_been_turned_away(self, now, there):
+        request = opened(now.acme)
+        now.faults.add(Fault("GET sysapproval_approver", status=429, retry_after="5"))
+        with pytest.raises(TransportError) as caught:
+            there.post(PLACE, tell(request))
+        assert caught.value.retry_after is None
+        assert there.find(PLACE, tell(request)) is not None
 
     def test_asks_nobody_on_the_asking_side(self, now, there):
         request = opened(now.acme)
@@ -199,7 +207,7 @@ class TestEdit:
         assert now.states(request) == {"erin": "approved", "frank": "not_required"}
 
     def test_and_closes_it_where_the_model_allows(self):
-        with connected(strict_states=False) as own:
+        with connected(strict_states=False, storm=False) as own:
             there, request = transport.open_(own.account), opened(own.acme, requirements=(requirement(quorum=1),))
             ref = there.post(PLACE, tell(request))
             vote(request, own.acme.carol)
