@@ -76,9 +76,9 @@ class Jira:
 
         The issue is there now, so a failure must not say when to come again as if it had been turned away.
         """
-        if told.status == _PENDING:
-            return self._targets(place, ref["id"])
         try:
+            if told.status == _PENDING:
+                return self._targets(place, ref["id"])
             lines = self._settled(place, ref, told)
             if lines:
                 board.say_once(self.site, ref["id"], lines, me=ref["account"])
@@ -94,11 +94,16 @@ class Jira:
         return (card.own(words),) if words else ()
 
     def _targets(self, place: Place, issue: str) -> dict[str, str]:
-        """Which statuses the named transitions lead to. To know it is a help; the issue is there without it."""
+        """Which statuses the named transitions lead to, or what people move would be taken for nothing.
+
+        Only where Jira will never tell do we go without.
+        """
         wanted = card.outcomes(place.config)
         try:
             moves = self.site.moves(issue) if wanted else ()
-        except TransportError:
+        except TransportError as error:
+            if not error.permanent:
+                raise
             return {}
         found = {status: board.leading(moves, name) for status, name in wanted.items()}
         return {f"{status}_to": move.target.id for status, move in found.items() if move}

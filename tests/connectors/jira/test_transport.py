@@ -17,6 +17,7 @@ from tests.connectors import sample
 TRANSITIONS = {"approved": "Approve", "denied": "declined", "expired": "Close"}
 PLACE = Place("jira", "OPS", {"project": "OPS", "transitions": TRANSITIONS})
 PLAIN = Place("jira", "OPS", {"project": "OPS"})
+pytestmark = pytest.mark.usefixtures("calm")
 
 
 @pytest.fixture
@@ -66,9 +67,19 @@ class TestPost:
         scoped.edit(PLACE, ref, sample.closed())
         assert server.site.the_only_issue().status == "Approved"
 
-    def test_is_done_although_the_workflow_cannot_be_read(self, transport: Jira, server: Server):
-        server.site.faults.add(Fault("transitions.list", status=500))
+    def test_is_done_although_the_workflow_may_not_be_read(self, transport: Jira, server: Server):
+        server.site.faults.add(Fault("transitions.list", status=403))
         assert transport.post(PLACE, sample.told())["id"] == server.site.the_only_issue().id
+
+    def test_is_not_done_before_it_is_known_where_people_would_move_it(self, transport: Jira, server: Server):
+        server.site.faults.add(Fault("transitions.list", status=429, retry_after="5"))
+        with pytest.raises(TransportError) as caught:
+            transport.post(PLACE, sample.told())
+        assert caught.value.retry_after is None
+        found = transport.find(PLACE, sample.told())
+        assert found
+        assert "approved_to" in transport.edit(PLACE, found, sample.told())
+        server.site.the_only_issue()
 
     def test_of_a_request_that_is_over_ends_where_it_belongs(self, transport: Jira, server: Server):
         transport.post(PLACE, sample.closed("denied"))
