@@ -10,6 +10,7 @@ django.setup(set_prefix=False)
 
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402  the rooms' models need a Django that is set up
 
+from config import bodies  # noqa: E402  see above
 from enforcement import api, asgi  # noqa: E402  see above
 
 # Static files are small and few; Django's advice to stream them otherwise is noise in an operator's log.
@@ -25,4 +26,4 @@ async def application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send)
     elif scope["type"] == "lifespan" or scope["path"].startswith(api.PREFIXES):
         await asgi.application(scope, receive, send)
     else:
-        await _pages(scope, receive, send)  # type: ignore[arg-type]  # Django names the same shapes otherwise
+        await bodies.bounded(_pages, scope, receive, send)  # type: ignore[arg-type]  # Django names the shapes otherwise
