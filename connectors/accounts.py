@@ -5,12 +5,14 @@ several and none named they are nobody's, for a guess would show one tenant's re
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
 
+from connectors import closed
 from connectors.email import relay
 from connectors.models import Access
 from connectors.port import Account
@@ -18,6 +20,8 @@ from evidence import keys
 from evidence.ledger import Actor
 from registry import changes
 from registry.models import Tenant
+
+log = logging.getLogger(__name__)
 
 # What an account of a kind is made of: what it must have, what it may have.
 FORM: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -47,11 +51,20 @@ def account(tenant: Tenant, kind: str) -> Account | None:
 
 
 def accounts(kind: str) -> list[Account]:
-    """All tenants' access to one system: whose signature a webhook carries is found by trying each."""
+    """All tenants' access to one system: whose signature a webhook carries is found by trying each.
+
+    A row that does not open is left out: one tenant's must not silence the others.
+    """
     rows = Access.objects.filter(kind=kind).select_related("tenant").order_by("tenant__slug")
-    found = {row.tenant_id: Account(row.tenant.slug, row.tenant_id, kind, _opened(row, row.tenant)) for row in rows}
+    found: dict[int, Account] = {}
+    for row in rows:
+        try:
+            found[row.tenant_id] = Account(row.tenant.slug, row.tenant_id, kind, _opened(row, row.tenant))
+        except keys.CannotUnseal:
+            log.error("credentials cannot be opened", extra={"tenant": row.tenant.slug, "kind": kind})  # noqa: TRY400  the cause is known
     given, theirs = _given(kind), owner_of_environment()
-    if given and theirs is not None and theirs.pk not in found:
+    own = {row.tenant_id for row in rows}
+    if given and theirs is not None and theirs.pk not in own:
         found[theirs.pk] = Account(theirs.slug, theirs.pk, kind, given)
     return list(found.values())
 
@@ -72,7 +85,7 @@ def save(tenant: Tenant, kind: str, given: Mapping[str, str], *, actor: Actor, n
     with transaction.atomic():
         changes.lock(tenant)
         row = Access.objects.filter(tenant=tenant, kind=kind).first()
-        before = _described(_opened(row, tenant)) if row else None
+        before = _before(row, tenant) if row else None
         box = keys.seal(json.dumps(wanted).encode(), bound_to=_place(tenant, kind))
         Access.objects.update_or_create(tenant=tenant, kind=kind, defaults={"box": box, "updated_at": now})
         changes.recorded(
@@ -167,6 +180,8 @@ def check(kind: str, given: Mapping[str, str]) -> dict[str, str]:
         raise BadSettings("slack needs signing_secret, or app_token to open a socket")
     if kind == "email":
         _check_relay(told["url"])
+    else:
+        _check_address(told.get("url" if "url" in required else "api_url", _SLACK))
     return told
 
 
@@ -175,6 +190,21 @@ def _check_relay(url: str) -> None:
         relay.parse(url)
     except relay.BadUrl as error:
         raise BadSettings(f"url: {error}") from None
+
+
+def _check_address(address: str) -> None:
+    try:
+        closed.check(address)
+    except closed.NotClosed as error:
+        raise BadSettings(str(error)) from None
+
+
+def _before(row: Access, tenant: Tenant) -> dict[str, str]:
+    """What a row was; nothing of one that does not open, for entering anew is how it is mended."""
+    try:
+        return _described(_opened(row, tenant))
+    except keys.CannotUnseal:
+        return {}
 
 
 def _described(told: Mapping[str, str]) -> dict[str, str]:

@@ -54,6 +54,28 @@ class TestSave:
             accounts.account(other.tenant, "jira")
         Access.objects.filter(tenant=other.tenant).delete()
 
+    def test_abuse_140_a_row_that_does_not_open_silences_its_own_tenant_alone(self, ours):
+        save(ours)
+        other = world()
+        Access.objects.create(tenant=other.tenant, kind="jira", box=b"by hand", updated_at=clock.now())
+        assert ours.tenant.pk in {one.tenant_id for one in accounts.accounts("jira")}
+        assert other.tenant.pk not in {one.tenant_id for one in accounts.accounts("jira")}
+        Access.objects.filter(tenant=other.tenant).delete()
+
+    def test_replaces_a_row_that_does_not_open(self, ours):
+        Access.objects.filter(tenant=ours.tenant).delete()
+        Access.objects.create(tenant=ours.tenant, kind="jira", box=b"by hand", updated_at=clock.now())
+        save(ours)
+        assert accounts.account(ours.tenant, "jira").settings == JIRA
+
+    @pytest.mark.parametrize(
+        "url", ["http://acme.atlassian.net", "ftp://acme.atlassian.net", "https://me:s3cret-token@acme.test", "acme"]
+    )
+    def test_lets_no_credentials_travel_in_clear(self, ours, url):
+        with pytest.raises(accounts.BadSettings) as refused:
+            save(ours, url=url)
+        assert JIRA["token"] not in str(refused.value)
+
     def test_records_the_change_and_no_secret(self, ours):
         save(ours)
         save(ours, token="another-token")
