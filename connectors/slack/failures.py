@@ -95,7 +95,7 @@ def _refused(error: SlackApiError) -> SlackRefused:
         return SlackRefused("Slack asks us to slow down. It is tried again later.", code=code, retry_after=after)
     if code in PERMANENT:
         return SlackRefused(f"{PERMANENT[code]} ({code})", code=code, permanent=True)
-    if not code and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if not code and HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         words = f"What answers there is not Slack's Web API ({status}). Look at the API address and at the proxy."
         return SlackRefused(words, permanent=True)
     return SlackRefused(f"Slack failed ({code or status or 'no answer'}). It is tried again.", code=code)

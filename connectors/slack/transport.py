@@ -21,6 +21,7 @@ from connectors.slack import card
 from connectors.slack.failures import GONE, SlackRefused, translated
 from connectors.slack.manifest import HISTORY, SCOPES
 from connectors.slack.text import cut, escape, linked, marked, moment, plain
+from connectors.slack.web import Web
 
 SECONDS = 5
 EVENT = "countersign_request"
@@ -46,7 +47,7 @@ def open_(account: Account) -> "Slack":
 
 def client(account: Account, *, seconds: int = SECONDS) -> WebClient:
     """The account's Web API, which gives up after `seconds` and tries nothing twice."""
-    return WebClient(
+    return Web(
         token=account.settings.get("bot_token", ""),
         base_url=account.settings.get("api_url") or WebClient.BASE_URL,
         timeout=seconds,
