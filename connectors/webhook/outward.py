@@ -129,7 +129,12 @@ def _is_in(address: Address, allowed: Sequence[Network]) -> bool:
 
 
 def _is_public(address: Address) -> bool:
-    """Whether it is somebody's on the Internet, also as what it stands for: IPv6 can carry an IPv4 address."""
+    """Whether it is somebody's on the Internet, also as what it stands for: IPv6 can carry an IPv4 address.
+
+    Of IPv6 only what is given out as global: `ipaddress` also calls a site's own old addresses so, `fec0::/10`.
+    """
+    if isinstance(address, ipaddress.IPv6Address) and address not in _GIVEN_OUT:
+        return False
     return all(one.is_global and not one.is_multicast and not one.is_reserved for one in (address, *_carried(address)))
 
 
@@ -147,6 +152,7 @@ def _carried(address: Address) -> Iterator[ipaddress.IPv4Address]:
         yield ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
 
 
+_GIVEN_OUT = ipaddress.ip_network("2000::/3")
 _CARRYING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 
 

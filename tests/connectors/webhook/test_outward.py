@@ -54,7 +54,7 @@ class TestWhere:
     @pytest.mark.parametrize(
         "address",
         ["169.254.169.254", "127.0.0.1", "10.0.0.8", "172.16.0.1", "192.168.1.1", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-         "255.255.255.255", "[::1]", "[::]", "[fe80::1]", "[fd00::1]", "[ff02::1]"],
+         "255.255.255.255", "[::1]", "[::]", "[fe80::1]", "[fd00::1]", "[fec0::1]", "[ff02::1]"],
     )  # fmt: skip
     @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_abuse_095_not_to_where_only_we_can_reach(self, scheme: str, address: str) -> None:
