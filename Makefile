@@ -50,6 +50,10 @@ test: .venv/.dev ## the whole suite, on real servers
 soak: .venv/.dev ## the suite with the full counts of races, models and kills
 	@COUNTERSIGN_SOAK=1 $(BIN)/python -m tests
 
+storm: .venv/.dev ## connectors and journeys in bad weather (SEED=2 for another)
+	@COUNTERSIGN_TEST_STORM=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/connectors tests/lookalikes \
+	  tests/journeys/test_everywhere.py tests/journeys/test_demo.py
+
 browser-test: .venv/.dev ## only what needs a real Chromium
 	@$(BIN)/python -m pytest -m browser tests
 
@@ -88,4 +92,4 @@ lock: ## resolve the dependencies anew (needs uv)
 clean: ## remove what the verbs made
 	rm -rf .venv var .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* dist
 
-.PHONY: help setup demo serve test soak browser-test check format format-check lint types contracts templates bench docs lock clean
+.PHONY: help setup demo serve test soak storm browser-test check format format-check lint types contracts templates bench docs lock clean

@@ -24,11 +24,11 @@ class SlackWorld:
     """A context manager. `request_url` may be set at any time: where the app under test listens.
 
     People are named as in the quickstart (`"erin"`); a message by its `ts`. Nothing here bypasses HTTP: acts are
-    signed and posted to `request_url`, and the app calls back to `api_url`.
+    signed and posted to `request_url`, and the app calls back to `api_url`. `storm` None: as the environment says.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        self.workspace = acme(**{"retry_after": (0.05, 0.05, 0.05), **settings})
+    def __init__(self, *, storm: bool | None = None, **settings: Any) -> None:
+        self.workspace = acme(storm=storm, **{"retry_after": (0.05, 0.05, 0.05), **settings})
         self.sockets = Sockets()
         self._loop = asyncio.new_event_loop()
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()

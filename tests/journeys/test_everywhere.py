@@ -13,7 +13,7 @@ import yaml
 
 from connectors.slack.card import APPROVE, DENY
 from examples.lookalikes.jira.server import Jira
-from examples.lookalikes.jira.site import Issue
+from examples.lookalikes.jira.site import Issue, Site
 from examples.lookalikes.jira.site import Person as JiraPerson
 from examples.lookalikes.slack.acme import APPROVALS, user_id
 from examples.lookalikes.slack.workspace import Message
@@ -90,7 +90,7 @@ class Everywhere:
         wanted = {"web": status, "slack": status, "slack's buttons": set(), "jira": IN_JIRA[status],
                   "jira's summary": status, "jira's command": False}  # fmt: skip
         with suppress(TimeoutError):
-            until(lambda: self.tells(request_id) == wanted, seconds=20)
+            until(lambda: self.tells(request_id) == wanted)
         assert self.tells(request_id) == wanted
 
 
@@ -100,7 +100,7 @@ def everywhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Everywhere]
     with ExitStack() as stack:
         place = Place.postgres(home, environment.DATABASE_URL) if environment.DATABASE_URL else Place.sqlite(home)
         stack.callback(place.dispose)
-        slack, jira = stack.enter_context(SlackWorld()), stack.enter_context(Jira())
+        slack, jira = stack.enter_context(SlackWorld()), stack.enter_context(Jira(Site(storm=None)))
         jira.site.add_project("OPS")
         server = stack.enter_context(Server(place, **_settings(slack, jira, secret)))
         slack.workspace.request_url = f"{server.url}/slack/events"

@@ -34,7 +34,7 @@ METADATA = {"event_type": "access_request", "event_payload": {"request": "arq_1"
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[SlackWorld]:
-    with SlackWorld(answer_within=0.4, trigger_lifetime=0.4) as world:
+    with SlackWorld(storm=False, answer_within=0.4, trigger_lifetime=0.4) as world:
         yield world
 
 

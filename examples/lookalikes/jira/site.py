@@ -104,7 +104,7 @@ class Called:
 class Site:
     """One site. Everything that changes it holds `lock`; `emit` is told of each event."""
 
-    def __init__(self, *, index_delay: float = 0.0) -> None:
+    def __init__(self, *, index_delay: float = 0.0, storm: bool | None = False) -> None:
         self.lock = threading.RLock()
         self.base_url = ""
         self.scoped = False  # whether the token has scopes: those work at the gateway alone
@@ -115,7 +115,7 @@ class Site:
         self.projects: dict[str, Project] = {}
         self.issues: dict[str, Issue] = {}
         self.calls: list[Called] = []
-        self.faults = Faults()
+        self.faults = Faults(storm=storm)
         self.index_delay = index_delay
         self.emit: Emit = lambda _event, _payload: None
         self._last_id = 10_000

@@ -24,7 +24,7 @@ def main() -> None:
 
 
 async def _serve(port: int, settings: dict[str, str]) -> None:
-    workspace = acme(**settings)
+    workspace = acme(storm=None, **settings)
     async with serving(workspace, port=port) as address:
         print(f"Slack look-alike on {address}. Point the service at it:", flush=True)
         print(f"  COUNTERSIGN_SLACK_API_URL={address}/api/", flush=True)

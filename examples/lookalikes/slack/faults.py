@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from examples.lookalikes import weather
+
 
 @dataclass
 class Fault:
@@ -24,10 +26,19 @@ class Fault:
     garbage: bool = False
 
 
-class Faults:
-    """The faults that wait to happen, first come first served."""
+_CALLS = (
+    Fault(status=429, retry_after=1), Fault(status=500), Fault(error="internal_error"), Fault(delay=0.2),
+    Fault(drop="before"), Fault(drop="after"),
+)  # fmt: skip
+_DELIVERIES = (Fault(duplicate=1),)
+_ONCE = "views.open"  # a window cannot be opened later: where it fails, the person presses again
 
-    def __init__(self) -> None:
+
+class Faults:
+    """The faults that wait to happen, first come first served; where none were ever set, the weather's."""
+
+    def __init__(self, *, storm: bool | None = False) -> None:
+        self.weather = weather.over("slack", storm=storm, calls=_CALLS, deliveries=_DELIVERIES, spared=_ONCE)
         self._waiting: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
@@ -38,13 +49,18 @@ class Faults:
     def clear(self) -> None:
         self._waiting.clear()
 
+    @property
+    def is_stormy(self) -> bool:
+        """Whether the weather strikes: it leaves alone who set faults of their own."""
+        return self.weather is not None and not self._waiting
+
     def take(self, where: str) -> Fault | None:
         """The first fault for this place, counted down."""
         for fault in self._waiting:
             if fault.times and fnmatchcase(where, fault.where):
                 fault.times -= 1 if fault.times > 0 else 0
                 return fault
-        return None
+        return self.weather.strike(where) if self.weather and self.is_stormy else None
 
     def waiting(self) -> list[dict[str, Any]]:
         return [asdict(fault) for fault in self._waiting if fault.times]

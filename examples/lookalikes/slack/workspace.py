@@ -131,6 +131,7 @@ class Workspace:
     answer_within: float = 3.0
     trigger_lifetime: float = 3.0
     retry_after: Sequence[float] = (0.0, 60.0, 300.0)
+    storm: bool | None = False
 
     def __post_init__(self) -> None:
         self.app_token = self.app_token or f"xapp-1-{self.app_id}-{secrets.randbelow(10**12)}-{secrets.token_hex(16)}"
@@ -146,7 +147,7 @@ class Workspace:
         self.tickets: set[str] = set()
         self.calls: list[Called] = []
         self.delivered: list[Delivered] = []
-        self.faults = Faults()
+        self.faults = Faults(storm=self.storm)
         self.revision = 0
         self._last_ts = 0
         self.add_person(Person(self.bot_user, "countersign", self.app_name, "", is_bot=True))

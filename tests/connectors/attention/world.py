@@ -20,6 +20,7 @@ from registry.models import Channel, Membership
 from tests.approvals import asking
 from tests.connectors.email.smtp import Sink, sink
 from tests.connectors.slack_world import SlackWorld, slack_world, words_in
+from tests.connectors.storms import rested
 from tests.worlds import SETUP, World, world
 
 SLACK = {"channel": APPROVALS}
@@ -57,11 +58,11 @@ class Crowd:
 
 
 @contextmanager
-def crowd(*, mailed: tuple[str, ...] = ()) -> Iterator[Crowd]:
+def crowd(*, mailed: tuple[str, ...] = (), storm: bool | None = None) -> Iterator[Crowd]:
     """Finance is asked in the channel; those of `mailed` by e-mail instead. Other tests' jobs wait no more."""
     Job.objects.filter(state=State.READY).update(state=State.DONE, dedupe=None)
     acme = world(quorum=2, step_up="none")
-    with slack_world() as slack, sink() as mail:
+    with slack_world(storm=storm) as slack, sink() as mail:
         url = f"smtp://127.0.0.1:{mail.port}?from=countersign@acme.test"
         accounts.save(
             acme.tenant, "email", {"url": url, "sender": "countersign@acme.test"}, actor=SETUP, now=clock.now()
@@ -85,6 +86,7 @@ def settle(crowd: Crowd, *, kinds: tuple[str, ...] = ()) -> None:
         jobs = Job.objects.filter(tenant=crowd.acme.slug, state=State.READY)
         soon = ("connectors.deliver", "connectors.digest", "connectors.say", "connectors.alert", *kinds)
         Delivery.objects.filter(tenant=crowd.acme.tenant).update(not_before=None)
+        rested(crowd.acme.tenant)
         if not jobs.filter(kind__in=soon).update(run_at=pump.now()):
             return
         if connection.vendor == "sqlite":

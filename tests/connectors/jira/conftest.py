@@ -6,12 +6,13 @@ import pytest
 
 from connectors.port import Account
 from examples.lookalikes.jira.server import Jira
+from examples.lookalikes.jira.site import Site
 from tests.connectors.jira.world import SECRET, Desk, connected, listening
 
 
 @pytest.fixture(scope="package")
 def running() -> Iterator[Jira]:
-    with Jira() as server:
+    with Jira(Site(storm=None)) as server:
         yield server
 
 
@@ -21,12 +22,20 @@ def server(running: Jira) -> Iterator[Jira]:
     running.site.issues.clear()
     running.site.calls.clear()
     running.site.add_project("OPS")
+    weather = running.site.faults.weather
     yield running
     running.site.faults.clear()
+    running.site.faults.weather = weather
     running.site.index_delay, running.site.scoped = 0.0, False
     running.hooks.wait()
     running.hooks.hooks.clear()
     running.hooks.delivered.clear()
+
+
+@pytest.fixture
+def calm(server: Jira) -> None:
+    """For what looks at single calls, or at a system that is broken already: no weather on top."""
+    server.site.faults.weather = None
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from outbox import pump
 from outbox.models import Job
 from registry.models import Channel, Membership
 from tests.approvals import asking
+from tests.connectors.storms import hurried
 from tests.worlds import SETUP, World, world
 
 SECRET = "a-secret-for-webhooks"
@@ -68,7 +69,8 @@ class Desk:
         for _ in range(60):
             self.server.hooks.wait()
             due = Job.objects.filter(tenant=self.acme.slug, state="ready", run_at__lte=pump.now())
-            if not due.exists() or not pump.run_due():
+            put_off = self.server.site.faults.is_stormy and hurried(self.acme.tenant)
+            if not (put_off or due.exists()) or not pump.run_due():
                 return
 
     def hurry(self) -> None:

@@ -20,7 +20,7 @@ from tests.worlds import world
 
 @pytest.fixture(scope="module")
 def slack() -> Iterator[SlackWorld]:
-    with slack_world() as made:
+    with slack_world(storm=False) as made:
         yield made
 
 

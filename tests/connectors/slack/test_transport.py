@@ -23,7 +23,7 @@ SECRET = "AKIAIOSFODNN7EXAMPLE"
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[SlackWorld]:
-    with slack_world() as world:
+    with slack_world(storm=False) as world:
         yield world
 
 
