@@ -137,10 +137,10 @@ class TestConsume:
     ) -> None:
         """A row that says all that a proof says: but nobody recorded that a code was checked."""
         row = StepUpProof.objects.get(pk=proven(asked, ours.erin, secret))
-        row.pk = "su_by_hand"
+        row.pk = f"su_{ours.suffix}"
         row.save(force_insert=True)
         with pytest.raises(ProofRefused, match="not in evidence"):
-            self.consumed(asked, ours, "su_by_hand")
+            self.consumed(asked, ours, f"su_{ours.suffix}")
 
     def test_abuse_140_a_weaker_proof_made_stronger_in_its_row_is_refused(
         self, ours: World, secret: str, asked: AccessRequest

@@ -323,10 +323,10 @@ class TestStepUp:
         self, ours: World, asked: AccessRequest, seeds: dict[str, str]
     ) -> None:
         proof = StepUpProof.objects.get(pk=proven(asked, ours.erin, seeds["erin"]))
-        proof.pk = "su_by_hand"
+        proof.pk = f"su_{ours.suffix}"
         proof.save(force_insert=True)
         with unchanged(asked), pytest.raises(ProofRefused):
-            vote(asked, ours.erin, step_up="su_by_hand")
+            vote(asked, ours.erin, step_up=f"su_{ours.suffix}")
 
     def test_abuse_140_refuses_a_proof_bent_to_another_vote(
         self, ours: World, asked: AccessRequest, seeds: dict[str, str]

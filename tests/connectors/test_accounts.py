@@ -102,7 +102,7 @@ class TestEnvironment:
     def test_belongs_to_nobody_where_there_are_several_and_none_is_named(self, ours, slack):
         world()
         assert accounts.account(ours.tenant, "slack") is None
-        assert accounts.accounts("slack") == []
+        assert ours.slug not in _tenants("slack")
         with pytest.raises(accounts.TenantNotNamed, match="COUNTERSIGN_CONNECTOR_TENANT"):
             accounts.check_environment()
 
@@ -111,7 +111,7 @@ class TestEnvironment:
         accounts.check_environment()
         assert accounts.account(ours.tenant, "slack").settings["bot_token"] == "xoxb-1"
         assert accounts.account(world().tenant, "slack") is None
-        assert [one.tenant for one in accounts.accounts("slack")] == [ours.slug]
+        assert _tenants("slack").count(ours.slug) == 1
         assert accounts.kinds_of(ours.tenant) == {"slack"}
 
     def test_refuses_a_name_that_is_no_tenant(self, ours, slack):
@@ -125,5 +125,10 @@ class TestEnvironment:
         own = {"bot_token": "xoxb-own", "signing_secret": "own"}
         accounts.save(ours.tenant, "slack", own, actor=SETUP, now=clock.now())
         assert accounts.account(ours.tenant, "slack").settings["bot_token"] == "xoxb-own"
-        assert len(accounts.accounts("slack")) == 1
+        assert _tenants("slack").count(ours.slug) == 1
         accounts.forget(ours.tenant, "slack", actor=SETUP, now=clock.now())
+
+
+def _tenants(kind: str) -> list[str]:
+    """Who has access to a system, other tests' tenants among them."""
+    return [one.tenant for one in accounts.accounts(kind)]

@@ -1,6 +1,7 @@
 """Administrators see what was given up, send it again, try a channel, and enter credentials that are never shown."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from django.conf import settings
@@ -151,7 +152,8 @@ class TestAccess:
 class TestDoctor:
     def test_says_what_is_connected_and_what_is_told_nothing(self, ours, here, capsys):
         ours.tenant.channels.create(kind="slack", key="C1", teams=["finance"])
-        call_command("doctor")
+        with suppress(SystemExit):  # what other tests' tenants were connected to is gone, and doctor says so
+            call_command("doctor")
         told = capsys.readouterr().out
         assert f"ok    {KIND} {ours.slug}" in told
         assert "Channel C1 is told nothing: slack is not connected." in told
