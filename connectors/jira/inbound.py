@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -52,23 +52,27 @@ def issue_of(body: bytes) -> str | None:
     return named if named and _ID.fullmatch(named) else None
 
 
-def take(account: Account, *, issue: str, name: str, now: datetime) -> bool:
+def take(account: Account, *, issue: str, names: Sequence[str], now: datetime) -> bool:
     """Whether there was something new to look at: the note that it came and the job commit together.
 
-    `name` is what Jira calls the delivery, the same on each retry. An issue that is not one of ours concerns nobody.
+    None of `names` may have come before. An issue that is not one of ours concerns nobody.
     """
     rows = Delivery.objects.filter(tenant_id=account.tenant_id, kind=KIND, ref__id=issue)
     with transaction.atomic():
         delivery = rows.values_list("pk", flat=True).first()
-        if delivery is None or not once.first(KIND, f"{account.tenant_id}:{name}", now=now):
+        if delivery is None or not all(once.first(KIND, f"{account.tenant_id}:{name}", now=now) for name in names):
             return False
         enqueue(LOOK, {"delivery": delivery}, tenant=account.tenant, max_attempts=ATTEMPTS)
     return True
 
 
-def name_of(identifier: str, body: bytes) -> str:
-    """Jira's name for a delivery, or the bytes' own where it gives none."""
-    return f"id:{identifier}" if identifier else f"sha256:{hashlib.sha256(body).hexdigest()}"
+def names_of(identifier: str, body: bytes) -> Sequence[str]:
+    """The bytes' own name, then Jira's for the delivery, the same on each retry.
+
+    Only the bytes are signed: without theirs, who replays one under ever new names would have us read for ever.
+    """
+    own = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    return (own, f"id:{identifier}") if identifier else (own,)
 
 
 def _is_of(secret: str, given: str, body: bytes) -> bool:

@@ -27,7 +27,7 @@ def webhook(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=400)
     if issue is None:
         return HttpResponse(status=200)
-    name, now = inbound.name_of(request.headers.get("X-Atlassian-Webhook-Identifier", ""), body), clock.now()
+    names, now = inbound.names_of(request.headers.get("X-Atlassian-Webhook-Identifier", ""), body), clock.now()
     for account in signed:
-        inbound.take(account, issue=issue, name=name, now=now)
+        inbound.take(account, issue=issue, names=names, now=now)
     return HttpResponse(status=200)

@@ -124,6 +124,14 @@ class TestRepetition:
         assert len(desk.votes(request)) == 1
         assert desk.said(request) == said
 
+    def test_abuse_087_has_us_read_once_however_it_is_named(self, desk: Desk, hook: str):
+        content = told(desk)
+        before = looks(desk)
+        for name in ("first", "second", "third"):
+            headers = {"X_Hub_Signature": signature(SECRET, content), "X_Atlassian_Webhook_Identifier": name}
+            assert post(hook, content, **headers) == 200
+        assert looks(desk) == before + 1
+
     def test_takes_the_bytes_for_a_name_where_jira_gives_none(self, desk: Desk, hook: str):
         content = told(desk)
         before = looks(desk)
