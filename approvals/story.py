@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from approvals import surfaces
 from approvals.models import AccessRequest, Approval
 from countersign.proof.events import Event
 from evidence import ledger
@@ -20,7 +21,7 @@ _WORDS = {
     Event.REQUEST_EXPIRED: "Expired: nobody decided in time",
     Event.REQUEST_APPROVED: "Approved",
     Event.REQUEST_DENIED: "Denied",
-    Event.VOTE_CAST: "{actor} voted to {decision}",
+    Event.VOTE_CAST: "{actor} voted to {decision} {where}",
     Event.VOTE_REFUSED: "A vote of {actor} was refused",
     Event.STEPUP_PASSED: "{actor} confirmed with a fresh code",
     Event.STEPUP_FAILED: "{actor} entered a code that did not pass",
@@ -106,7 +107,7 @@ def _moments(in_order: Iterable[Mapping[str, Any]], *, asked_before: bool) -> It
     """One for each record. The first question is a decision, each one after it the same asked again."""
     for said in in_order:
         event = Event(said["event"])
-        text = _WORDS[event].format(**_values(said))
+        text = _WORDS[event].format(**_values(said)).rstrip()
         yield Moment(_at(said), "Asked again" if text == _ASKED and asked_before else text)
         asked_before = asked_before or text == _ASKED
 
@@ -149,6 +150,7 @@ def _values(said: Mapping[str, Any]) -> dict[str, str]:
     return {
         "actor": said["actor"]["id"],
         "decision": str(said.get("detail", {}).get("decision", "")),
+        "where": surfaces.words(str(said.get("detail", {}).get("surface", ""))),
         "outcome": str(said.get("decision", {}).get("outcome", "")),
         "status": str(said.get("execution", {}).get("status", "")),
     }

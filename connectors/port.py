@@ -61,7 +61,7 @@ class Needed:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One vote, as all surfaces tell it."""
+    """One vote, as all surfaces tell it; where it was cast is in words."""
 
     who: str
     decision: str

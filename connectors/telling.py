@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from approvals import card, counting, quorum, requirements, shown, story
+from approvals import card, counting, quorum, requirements, shown, story, surfaces
 from approvals.models import AccessRequest, Decision, Status, Vote
 from approvals.quorum import Tally
 from approvals.story import After
@@ -107,7 +107,7 @@ def _said(vote: Vote) -> Said:
         who=vote.membership.user.username,
         decision=vote.decision,
         reason=_clean(vote.reason),
-        surface=vote.surface,
+        surface=surfaces.words(vote.surface),
         assurance=vote.assurance,
         at=vote.cast_at,
     )

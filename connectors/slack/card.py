@@ -133,7 +133,7 @@ def _said(said: Said) -> str:
     decision = _DECISIONS.get(said.decision, escape(said.decision))
     proof = "" if said.assurance in _NO_PROOF else f", confirmed by {escape(cut(said.assurance, 20))}"
     reason = f": {code(cut(said.reason, 100))}" if said.reason else ""
-    where = escape(cut(said.surface, 20))
+    where = escape(cut(said.surface, 60))
     return f"{decision} – {code(cut(said.who, 40))}, {moment(said.at)}, {where}{proof}{reason}"
 
 

@@ -58,7 +58,7 @@ class TestTimeline:
         asked(request, 46)
         asking.vote(request, ours.erin)
         asked(request, 2)
-        erin = f"{ours.username('erin')} voted to approve"
+        erin = f"{ours.username('erin')} voted to approve on the web"
         assert texts(request) == [
             "Request opened", "Decision: escalate", "Asked again ×45, last 12:02:15", erin,
             "Asked again ×2, last 12:00:03",
@@ -71,7 +71,7 @@ class TestTimeline:
         asking.vote(request, ours.erin)
         asked(request, 9)
         assert texts(request) == [
-            story._LEFT_OUT, "Request opened", f"{ours.username('erin')} voted to approve",
+            story._LEFT_OUT, "Request opened", f"{ours.username('erin')} voted to approve on the web",
             "Asked again ×6, last 12:00:24",
         ]  # fmt: skip
 

@@ -123,7 +123,7 @@ class TestTold:
         (needed,) = said.needed
         assert (needed.teams, needed.quorum, needed.approved) == (("finance",), 2, 1)
         assert [(one.who, one.decision, one.surface) for one in said.votes] == [
-            (ours.username("erin"), "approve", "web")
+            (ours.username("erin"), "approve", "on the web")
         ]
         assert (said.status, said.outcome, said.version) == ("pending", "", 7)
         assert (said.tool, said.method, said.risk_tier) == ("payments.refund", "create", 3)

@@ -103,6 +103,8 @@ class TestOnOurPage:
         assert (cast.surface, cast.assurance) == ("slack+web", "totp")
         request.refresh_from_db()
         assert request.status == Status.APPROVED
+        ours.pump()
+        assert "in Slack, confirmed on the web" in words_in(ours.card(request).blocks)
 
     def test_only_who_pressed_is_told_the_number(self, ours: House) -> None:
         request = guarded(ours)
