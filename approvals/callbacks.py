@@ -32,10 +32,17 @@ def wish(request: AccessRequest, said: Any, *, credential_id: int) -> None:
 
 
 def concerned(request: AccessRequest) -> Sequence[Callback]:
-    """Who is to be told of this end: callbacks of its parties and of the tenant, save who wished for other ends."""
+    """Who is to be told of this end: callbacks of its parties, save who wished for other ends, and of the tenant.
+
+    A tenant's own hear of every end: no key of it may wish that away.
+    """
     callbacks = _live(request.tenant_id).filter(Q(credential=None) | Q(credential__in=_parties(request)))
     wished = {row.callback_id: row.events for row in CallbackWish.objects.filter(request=request)}
-    return [one for one in callbacks if not wished.get(one.pk) or request.status in wished[one.pk]]
+    return [
+        one
+        for one in callbacks
+        if one.credential_id is None or not wished.get(one.pk) or request.status in wished[one.pk]
+    ]
 
 
 def is_live(callback: Callback) -> bool:

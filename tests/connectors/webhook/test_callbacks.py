@@ -237,6 +237,11 @@ class TestNaming:
         self.end(own, self.submit(own, {"endpoint": here.url, "events": ["approved", "partial"]}))
         assert here.got == []
 
+    def test_nobody_wishes_away_what_the_whole_tenants_endpoint_hears(self, own: World, here: Receiver) -> None:
+        register(own, here.url)
+        self.end(own, self.submit(own, {"endpoint": here.url, "events": ["partial"]}))
+        assert json.loads(here.got[0].body)["task"]["status"] == "denied"
+
     @pytest.mark.parametrize("whose", ["nobody's", "another key's", "another tenant's", "a removed one's"])
     def test_abuse_095_an_endpoint_that_was_not_registered_is_refused(
         self, own: World, here: Receiver, whose: str
