@@ -81,7 +81,10 @@ class TestTheWholeWay:
         denied = acme.voter("erin").vote(request_id, "deny", reason="No receipt.")
         assert (denied.status_code, denied.json()["status"]) == (201, "denied")
         told = pep.task(request_id)["task"]
-        assert (told["status"], told["display"]["description"]) == ("denied", "The people asked said no.")
+        assert (told["status"], told["display"]["description"]) == (
+            "denied",
+            "The people asked said no. They wrote: No receipt.",
+        )
         assert pep.pending() != request_id
 
     def test_a_long_poll_hears_the_decision(self, new_world: NewWorld):
