@@ -448,6 +448,13 @@ class TestDetails:
 
 
 class TestTheListener:
+    def test_silences_no_logger_but_its_own(self, ours: House, url: str) -> None:
+        """Bolt sets the level of a logger that it names after the app."""
+        body, headers = ours.slack.signed(approving(ours, ours.opened()))
+        assert post(url, body, headers)[0] == 200
+        names = [name for name in logging.root.manager.loggerDict if "bolt" not in name and "slack.sdk" not in name]
+        assert not [name for name in names if logging.getLogger(name).level > logging.CRITICAL]
+
     def test_uses_no_network(self, ours: House) -> None:
         """Slack waits three seconds for us; nobody waits for Slack."""
         request = ours.opened(requirements=[requirement(step_up=TOTP)])
