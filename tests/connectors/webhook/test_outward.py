@@ -237,8 +237,11 @@ def _tls(listening: socket.socket, context: ssl.SSLContext) -> None:
             peer, _ = listening.accept()
             with context.wrap_socket(peer, server_side=True) as secured:
                 secured.recv(65536)
-                secured.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-        except ssl.SSLError:
+                secured.sendall(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+                secured.settimeout(5)
+                while secured.recv(65536):  # closing on a body that was not read yet would take the answer back
+                    pass
+        except (ssl.SSLError, TimeoutError):
             continue
         except OSError:
             return
