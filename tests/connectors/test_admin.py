@@ -7,8 +7,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from config.health import connected
-from connectors import accounts
+from connectors import accounts, health
 from connectors.models import Access, Delivery, State
 from outbox import pump
 from outbox.models import Job
@@ -151,11 +150,11 @@ class TestAccess:
 
 class TestDoctor:
     def test_says_what_is_connected_and_what_is_told_nothing(self, ours, here):
-        """What it says of this tenant: others in the same database may be in any state."""
+        """What it is told of this tenant: others in the same database may be in any state."""
         ours.tenant.channels.create(kind="slack", key="C1", teams=["finance"])
-        told = {(found.name, found.ok): found.text for found in connected()}
-        assert (f"{KIND} {ours.slug}", True) in told
-        assert told[f"slack {ours.slug}", False].startswith("Channel C1 is told nothing: slack is not connected.")
+        told = {(found.kind, found.ok): found.text for found in health.of_tenant(ours.tenant)}
+        assert (KIND, True) in told
+        assert told["slack", False].startswith("Channel C1 is told nothing: slack is not connected.")
 
     @pytest.mark.parametrize("command", ["up", "pump"])
     def test_starts_nothing_while_credentials_are_nobodys(self, ours, monkeypatch, command):
