@@ -128,6 +128,7 @@ class TestPage:
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
         assert not app.heard
+        expect(page.get_by_role("button", name="Approve")).to_be_focused()
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Yes, approve").focus()
         with page.expect_response("**/_/press"):

@@ -46,6 +46,7 @@ function named(dialog, title, text) {
   dialog.setAttribute("aria-labelledby", title);
   if (text) dialog.setAttribute("aria-describedby", text);
   dialog.onclose = () => {
+    if (dialog.open) return; // told late: it has been opened anew since
     dialog.replaceChildren();
     dialog.removeAttribute("aria-labelledby");
     dialog.removeAttribute("aria-describedby");
