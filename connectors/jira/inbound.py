@@ -29,13 +29,20 @@ class NotUnderstood(ValueError):
     """Signed, but not the JSON that Jira sends."""
 
 
-def senders(accounts: Iterable[Account], *, signature: str, body: bytes) -> list[Account]:
-    """The accounts whose secret signed these very bytes, normally one. Raises NotSigned.
+def mac_of(signature: str) -> str:
+    """The MAC that the header carries. Raises NotSigned for what can be nobody's, before anything is read or opened.
 
     https://developer.atlassian.com/cloud/jira/platform/webhooks/#secure-admin-webhooks
     """
     given = _SIGNATURE.fullmatch(signature)
-    signed = [one for one in accounts if given and _is_of(one.settings.get("webhook_secret", ""), given[1], body)]
+    if given is None:
+        raise NotSigned
+    return given[1]
+
+
+def senders(accounts: Iterable[Account], *, mac: str, body: bytes) -> list[Account]:
+    """The accounts whose secret signed these very bytes, normally one. Raises NotSigned."""
+    signed = [one for one in accounts if _is_of(one.settings.get("webhook_secret", ""), mac, body)]
     if not signed:
         raise NotSigned
     return signed

@@ -43,18 +43,28 @@ class Hint:
     updated_by: str
 
 
-def sender(accounts: Iterable[Account], *, stamp: str, signature: str, body: bytes, now: datetime) -> list[Account]:
+def mac_of(*, stamp: str, signature: str) -> bytes:
+    """The MAC that the headers carry. Raises NotSigned for what can be nobody's, before anything is read or opened."""
+    given = _SIGNATURE.fullmatch(signature)
+    if given is None or not _STAMP.fullmatch(stamp):
+        raise NotSigned
+    try:
+        return base64.b64decode(given[1], validate=True)
+    except binascii.Error:
+        raise NotSigned from None
+
+
+def check_time(stamp: str, *, now: datetime) -> None:
+    """Raises NotSigned for a signature that is not of now."""
+    if abs(now.timestamp() - int(stamp)) > LATE.total_seconds():
+        raise NotSigned
+
+
+def senders(accounts: Iterable[Account], *, mac: bytes, stamp: str, body: bytes) -> list[Account]:
     """The accounts whose secret signed it, normally one. Raises NotSigned.
 
     Over `timestamp.body`, base64 as the platform's `generateMac` gives it. Each secret is tried, in constant time each.
     """
-    given = _SIGNATURE.fullmatch(signature)
-    if given is None or not _STAMP.fullmatch(stamp) or abs(now.timestamp() - int(stamp)) > LATE.total_seconds():
-        raise NotSigned
-    try:
-        mac = base64.b64decode(given[1], validate=True)
-    except binascii.Error:
-        raise NotSigned from None
     signed = [account for account in accounts if _is_of(account.settings.get("webhook_secret", ""), mac, stamp, body)]
     if not signed:
         raise NotSigned

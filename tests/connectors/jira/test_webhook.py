@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from connectors.jira import inbound
 from connectors.port import Account
@@ -69,7 +72,13 @@ class TestSignature:
             assert post(hook, content, X_Hub_Signature=signature(secret, content)) == 401
         empty = Account("acme", 1, "jira", {"webhook_secret": ""})
         with pytest.raises(inbound.NotSigned):
-            inbound.senders([empty], signature=signature("", content), body=content)
+            inbound.senders([empty], mac=inbound.mac_of(signature("", content)), body=content)
+
+    @pytest.mark.parametrize("given", ["", "sha256=", "sha1=" + "0" * 40, "sha256=" + "0" * 65])
+    def test_opens_nobodys_credentials_for_what_can_be_no_signature(self, desk: Desk, given: str):
+        with CaptureQueriesContext(connection) as asked:
+            answer = Client().post("/jira/webhook", b"{}", "application/json", headers={"X-Hub-Signature": given})
+        assert (answer.status_code, len(asked)) == (401, 0)
 
     def test_abuse_081_a_body_that_was_written_anew(self, desk: Desk, hook: str):
         content = told(desk)

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from connectors import accounts
 from connectors.port import Account
@@ -94,10 +96,23 @@ class TestWebhook:
         assert call(hint(), secret="") == 401
         for settings in ({"webhook_secret": ""}, {}):
             stamp, account = str(int(time.time())), Account("acme", 1, "servicenow", settings)
+            mac = inbound.mac_of(stamp=stamp, signature=signature("", stamp, b"{}"))
             with pytest.raises(inbound.NotSigned):
-                inbound.sender(
-                    [account], stamp=stamp, signature=signature("", stamp, b"{}"), body=b"{}", now=clock.now()
-                )
+                inbound.senders([account], mac=mac, stamp=stamp, body=b"{}")
+
+    @pytest.mark.parametrize(
+        ("changes", "queries"),
+        [
+            ({"x-countersign-signature": "v1="}, 0),
+            ({"x-countersign-signature": "v1=" + "A" * 43}, 0),
+            ({"x-countersign-timestamp": "abc"}, 0),
+            ({"x-countersign-timestamp": "1000000000"}, 1),  # what time it is
+        ],
+    )
+    def test_opens_nobodys_credentials_for_what_can_be_no_signature(self, acme, changes, queries):
+        with CaptureQueriesContext(connection) as asked:
+            assert call(hint(), **changes) == 401
+        assert len(asked) == queries
 
     @pytest.mark.parametrize(
         "changes",
