@@ -18,6 +18,7 @@ from evidence import keys
 from evidence.ledger import Actor
 from registry import people, throttle
 from registry.models import Membership
+from registry.throttle import Tried
 
 GOOD_FOR = timedelta(minutes=5)
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing to misread
@@ -53,12 +54,12 @@ def offer(tenant_id: int, code: str, person: Person, *, now: datetime) -> Member
     Wrong codes are counted against the Slack account that types them.
     """
     name = f"{KIND} {person.identity}"
-    throttle.admit(name, now=now)
+    throttle.admit(name, now=now, tried=Tried.LINKING_CODE)
     typed = _open(now).filter(pk=_id(code), tenant_id=tenant_id, identity="")
     shown = person.shown_as[:_SHOWN]
     if not typed.update(identity=person.identity, shown_as=shown, expires_at=now + GOOD_FOR):
         raise UnknownCode
-    throttle.clear(name)
+    throttle.clear(name, tried=Tried.LINKING_CODE)
     return Linking.objects.select_related("membership__user").get(pk=_id(code)).membership
 
 

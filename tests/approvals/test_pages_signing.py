@@ -13,6 +13,7 @@ from approvals import totp
 from evidence import clock
 from registry import people, sign_in, throttle
 from registry.models import PasswordTries, SignInLink, User
+from registry.throttle import Tried
 from tests.approvals.asking import enrolled
 from tests.approvals.browsing import fresh_code, signed_in, text
 from tests.races.crowd import at_once
@@ -75,6 +76,17 @@ class TestPassword:
     def test_spellings_of_one_name_are_counted_together(self, erin: User) -> None:
         for name in (erin.username, erin.username.upper(), f" {erin.username} ", erin.username.title(), erin.username):
             throttle.admit(name, now=clock.now())
+        with pytest.raises(throttle.Waiting):
+            throttle.admit(erin.username, now=clock.now())
+
+    def test_what_is_tried_elsewhere_under_the_same_name_is_counted_apart(self, erin: User) -> None:
+        """Somebody may be called like an account of another system: `slack t0acme/u0erin` is a user name like any."""
+        for _ in range(throttle.FREE_FAILURES):
+            throttle.admit(erin.username, now=clock.now(), tried=Tried.LINKING_CODE)
+            throttle.admit(erin.username, now=clock.now())
+        prolong_waits()
+        throttle.clear(erin.username, tried=Tried.LINKING_CODE)
+        throttle.admit(erin.username, now=clock.now(), tried=Tried.LINKING_CODE)
         with pytest.raises(throttle.Waiting):
             throttle.admit(erin.username, now=clock.now())
 
