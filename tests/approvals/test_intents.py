@@ -194,7 +194,9 @@ class TestConfirming:
 
 
 class TestPage:
-    def test_shows_the_request_in_full_and_never_the_number(self, ours: World, asked: AccessRequest) -> None:
+    def test_shows_the_request_in_full_and_never_the_number(
+        self, ours: World, secret: str, asked: AccessRequest
+    ) -> None:
         intent = begun(asked, ours.erin)
         response = signed_in(ours.erin).get(path(intent))
         page = text(response)
