@@ -12,7 +12,7 @@ from approvals import callbacks, handle, lifecycle
 from approvals.models import AccessRequest, Callback, CallbackWish
 from connectors.deliver import InTransaction
 from connectors.port import TransportError
-from connectors.webhook import outward, registering, signing
+from connectors.webhook import outward, reachable, registering, signing
 from connectors.webhook.notify import TELL
 from countersign.proof import canonical
 from countersign.proof.events import Event
@@ -42,10 +42,10 @@ def tell(payload: Mapping[str, Any]) -> None:
     try:
         status, wait = outward.post(
             callback.url, body, headers=_headers(callback, request, payload["id"], body, now=now),
-            allowed=outward.networks(settings.COUNTERSIGN.callback_networks),
+            allowed=reachable.networks(settings.COUNTERSIGN.callback_networks),
         )  # fmt: skip
         _judge(status, wait, waiting_since=request.closed_at or now, now=now)
-    except (outward.Forbidden, pump.Permanent) as error:
+    except (reachable.Forbidden, pump.Permanent) as error:
         _record(Event.NOTIFICATION_FAILED, callback, request, why=str(error))
         raise pump.Permanent(str(error)) from error
     _record(Event.NOTIFICATION_SENT, callback, request)

@@ -11,15 +11,20 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from connectors.port import TransportError
+from connectors.webhook import reachable
+from connectors.webhook.reachable import Address, Forbidden, Network
 
 SECONDS = 5.0
-"""For everything after the name is resolved; a pump waits for it."""
+"""For everything, the name's resolution included; a pump waits for it."""
 
 _PORTS = {"https": 443, "http": 80}
 _URL = re.compile(r"[\x21-\x7e]{1,2000}").fullmatch
@@ -27,16 +32,6 @@ _NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
 ).fullmatch
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*").fullmatch
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class Forbidden(TransportError):
-    """Nothing is sent there, now or later, unless the operator allows the network or the URL is changed."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, permanent=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +66,12 @@ def parse(url: str) -> Target:
     return Target(parts.scheme, _host(parts.hostname), port or _PORTS[parts.scheme], f"{parts.path or '/'}{query}")
 
 
-def networks(text: str) -> tuple[Network, ...]:
-    """`10.0.0.0/8, fd00::/8` as networks. Raises ValueError."""
-    return tuple(ipaddress.ip_network(one.strip()) for one in text.split(",") if one.strip())
-
-
 def post(url: str, body: bytes, *, headers: Mapping[str, str], allowed: Sequence[Network]) -> tuple[int, str]:
     """Status and `Retry-After` of the answer, whatever it is. Raises TransportError if there is none, Forbidden."""
     target = parse(url)
-    addresses = _resolved(target)
-    _check(target, addresses, allowed)
     with _deadline() as watched:
+        addresses = _resolved(target, watched)
+        reachable.check(addresses, allowed, host=target.host, is_secured=target.scheme == "https")
         try:
             return _exchange(target, addresses, body, headers, watched)
         except (OSError, http.client.HTTPException) as error:
@@ -104,67 +94,48 @@ def _host(host: str | None) -> str:
     return host
 
 
-def _resolved(target: Target) -> list[Address]:
+def _resolved(target: Target, watched: "_Watched") -> list[Address]:
     """Every address of the host, asked for once."""
     try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        found = _asked(target, watched)
+    except TimeoutError:
+        raise TransportError(f"{target.host} could not be looked up in time.") from None
     except (OSError, UnicodeError) as error:
         raise TransportError(f"{target.host} has no address.") from error
     return list(dict.fromkeys(ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found))
 
 
-def _check(target: Target, addresses: Sequence[Address], allowed: Sequence[Network]) -> None:
-    """Every address, not only the one that is used: a name with a public and a private one is a trap."""
-    if not addresses:
-        raise TransportError(f"{target.host} has no address.")
-    private = [one for one in addresses if not _is_in(one, allowed)]
-    if any(not _is_public(one) for one in private):
-        raise Forbidden(f"{target.host} is in a network that callbacks may not reach.")
-    if target.scheme == "http" and private:
-        raise Forbidden(f"{target.host} is outside: only https may leave the networks that are allowed.")
-
-
-def _is_in(address: Address, allowed: Sequence[Network]) -> bool:
-    return any(address in network for network in allowed)
-
-
-def _is_public(address: Address) -> bool:
-    """Whether it is somebody's on the Internet, also as what it stands for: IPv6 can carry an IPv4 address.
-
-    Of IPv6 only what is given out as global: `ipaddress` also calls a site's own old addresses so, `fec0::/10`.
+def _asked(target: Target, watched: "_Watched") -> Sequence[tuple[Any, ...]]:
+    """The name server's answer, in time. The system's call knows no deadline and cannot be ended from outside: a
+    thread waits for it and is left behind when it is late. The system's own limit ends it, within a minute or so.
     """
-    if isinstance(address, ipaddress.IPv6Address) and address not in _GIVEN_OUT:
-        return False
-    return all(one.is_global and not one.is_multicast and not one.is_reserved for one in (address, *_carried(address)))
+    answer: Future[Sequence[tuple[Any, ...]]] = Future()
 
+    def ask() -> None:
+        try:
+            answer.set_result(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
+        except Exception as error:  # noqa: BLE001  told to who waits
+            answer.set_exception(error)
 
-def _carried(address: Address) -> Iterator[ipaddress.IPv4Address]:
-    """The IPv4 addresses that gateways would go on to: mapped, 6to4, Teredo, NAT64 and the old compatible form."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return
-    if address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
-    if any(address in network for network in _CARRYING):
-        yield ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-
-
-_GIVEN_OUT = ipaddress.ip_network("2000::/3")
-_CARRYING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+    threading.Thread(target=ask, name="resolving", daemon=True).start()
+    return answer.result(timeout=watched.left)
 
 
 # --- the exchange
 
 
 class _Watched:
-    """The socket of an exchange, cut off when its time is over: a timeout for each read would let it drip for ever."""
+    """One call's time, and its socket, cut off when that is over: a timeout a read would let it drip for ever."""
 
     def __init__(self) -> None:
         self.socket: socket.socket | None = None
         self.is_over = False
+        self._until = time.monotonic() + SECONDS
+
+    @property
+    def left(self) -> float:
+        """Seconds; never nothing, which sockets take for no limit or for no waiting at all."""
+        return max(self._until - time.monotonic(), 0.001)
 
     def cut(self) -> None:
         self.is_over = True
@@ -190,7 +161,7 @@ def _deadline() -> Iterator[_Watched]:
 def _exchange(
     target: Target, addresses: Sequence[Address], body: bytes, headers: Mapping[str, str], watched: _Watched
 ) -> tuple[int, str]:
-    connection = http.client.HTTPConnection(target.host, target.port, timeout=SECONDS)
+    connection = http.client.HTTPConnection(target.host, target.port)
     connection.sock = _connected(target, addresses, watched)
     connection.putrequest("POST", target.path, skip_host=True, skip_accept_encoding=True)
     sent = {"host": target.authority, "content-length": str(len(body)), "connection": "close", **headers}
@@ -207,7 +178,7 @@ def _connected(target: Target, addresses: Sequence[Address], watched: _Watched) 
     """To the first of the checked addresses that answers; the certificate must be the name's, not the address's."""
     for n, address in enumerate(addresses, start=1):
         watched.socket = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)  # noqa: PLR2004
-        watched.socket.settimeout(SECONDS)
+        watched.socket.settimeout(watched.left)  # a connection that is not made yet cannot be cut off
         try:
             watched.socket.connect((str(address), target.port))  # an address: nothing is asked of a name server again
             break

@@ -25,7 +25,7 @@ class UnknownCallback(LookupError):
 
 
 def add(tenant: Tenant, *, name: str, url: str, credential: Credential | None, actor: Actor, now: datetime) -> str:
-    """Register and record it; the secret is answered once. Raises NameTaken, outward.Forbidden."""
+    """Register and record it; the secret is answered once. Raises NameTaken, reachable.Forbidden."""
     outward.parse(url)
     secret = signing.new_secret()
     with transaction.atomic():

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from connectors.webhook import outward, registering
+from connectors.webhook import reachable, registering
 from evidence import clock
 from registry import console
 from registry.models import Credential, Tenant
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             )  # fmt: skip
         except registering.NameTaken:
             raise CommandError(f"{tenant.slug} has a callback {options['name']!r} already.") from None
-        except outward.Forbidden as error:
+        except reachable.Forbidden as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"Registered. Its secret, shown once: {secret}")
 

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from approvals import requests
 from approvals.models import AccessRequest, Callback
-from connectors.webhook import deliver, notify, outward, registering
+from connectors.webhook import deliver, notify, reachable, registering
 from countersign.proof.events import Event
 from evidence import clock, ledger
 from outbox import pump
@@ -320,4 +320,4 @@ def command(verb: str, *words: str, tenant: World) -> str:
 
 def test_networks_that_are_none_stop_the_start() -> None:
     with pytest.raises(ValueError, match="does not appear"):
-        outward.networks("10.0.0.0/8, everywhere")
+        reachable.networks("10.0.0.0/8, everywhere")

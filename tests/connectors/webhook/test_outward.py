@@ -6,16 +6,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.port import TransportError
-from connectors.webhook import outward
+from connectors.webhook import outward, reachable
 from tests.connectors.webhook.receiver import Receiver, dripping, endless, endless_headers, receiver
 
-LOOPBACK = outward.networks("127.0.0.0/8")
+LOOPBACK = reachable.networks("127.0.0.0/8")
 
 
 @pytest.fixture
@@ -29,10 +30,10 @@ def send(url: str, **changes: Any) -> tuple[int, str]:
     return outward.post(url, b"{}", **(given | changes))
 
 
-def forbidden(url: str, *, allowed: tuple[outward.Network, ...] = ()) -> bool:
+def forbidden(url: str, *, allowed: tuple[reachable.Network, ...] = ()) -> bool:
     with pytest.raises(TransportError) as caught:
         send(url, allowed=allowed)
-    return isinstance(caught.value, outward.Forbidden) and caught.value.permanent
+    return isinstance(caught.value, reachable.Forbidden) and caught.value.permanent
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
@@ -87,7 +88,7 @@ class TestWhere:
     ) -> None:
         with receiver("127.0.0.2") as inside:
             asked = resolving(monkeypatch, ["127.0.0.1"], ["127.0.0.2"])
-            only = outward.networks("127.0.0.1/32")
+            only = reachable.networks("127.0.0.1/32")
             assert send(f"http://rebinding.test:{here.port}/", allowed=only)[0] == 204
             assert (len(asked), here.connections, inside.connections) == (1, 1, 0)
             assert here.got[0].headers["host"] == f"rebinding.test:{here.port}"
@@ -140,6 +141,18 @@ class TestWhat:
         assert forbidden("http://public.test/")
 
 
+@contextmanager
+def full() -> Iterator[int]:
+    """A port whose queue is full: it neither takes a connection nor refuses one."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening, ExitStack() as filling:
+        port: int = listening.getsockname()[1]
+        for _ in range(4):
+            one = filling.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        yield port
+
+
 class TestHowMuch:
     @pytest.mark.parametrize("answer", [endless, endless_headers, dripping])
     def test_abuse_102_no_answer_holds_us(self, here: Receiver, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
@@ -158,6 +171,32 @@ class TestHowMuch:
         here.answer = lambda peer: time.sleep(3)
         with pytest.raises(TransportError, match="did not answer"):
             send(here.url)
+
+    def test_abuse_102_a_name_server_that_says_nothing_holds_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(outward, "SECONDS", 0.3)
+        silent = threading.Event()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: silent.wait(10) and [])
+        began = time.monotonic()
+        with pytest.raises(TransportError) as caught:
+            send("https://slow.test/")
+        silent.set()
+        assert time.monotonic() - began < 2
+        assert not caught.value.permanent
+
+    @pytest.mark.parametrize("where", ["in its answer", "at its door"])
+    def test_abuse_102_what_the_name_server_took_is_not_had_again(
+        self, here: Receiver, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        monkeypatch.setattr(outward, "SECONDS", 1.0)
+        here.answer = lambda peer: time.sleep(3)
+        with full() as port:
+            aim = here.port if where == "in its answer" else port
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", aim))]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(0.7) or found)
+            began = time.monotonic()
+            with pytest.raises(TransportError, match="did not answer"):
+                send(f"http://slow.test:{aim}/")
+            assert time.monotonic() - began < 1.5
 
     def test_abuse_102_a_handshake_that_drips_is_cut_off(self, here: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(outward, "SECONDS", 0.5)
