@@ -1,15 +1,17 @@
 """A job in, one callback told how its task ended out: the ARAP task document, signed; tried until it was taken."""
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import connection, transaction
 
 from approvals import callbacks, handle, lifecycle
 from approvals.models import AccessRequest, Callback, CallbackWish
+from connectors import pauses
 from connectors.deliver import InTransaction
 from connectors.port import TransportError
 from connectors.webhook import outward, reachable, registering, signing
@@ -22,6 +24,8 @@ from evidence.ledger import Actor
 from outbox import pump
 from outbox.queue import handler
 
+log = logging.getLogger(__name__)
+
 GIVEN_UP_AFTER = timedelta(hours=24)
 _LONGEST_WAIT = timedelta(minutes=30)
 _AGENT = "countersign-callback/1"
@@ -30,7 +34,10 @@ _SYSTEM = Actor(type="system", id="connectors")
 
 @handler(TELL)
 def tell(payload: Mapping[str, Any]) -> None:
-    """Send it, unless who registered it may not hear it any more. It may arrive twice, and its id tells."""
+    """Send it, unless who registered it may not hear it any more. It may arrive twice, and its id tells.
+
+    However it ends, the request's thread says so: told, refused for good, or given up after a day.
+    """
     if connection.in_atomic_block:
         raise InTransaction(TELL)
     callback = Callback.objects.select_related("tenant", "credential").get(pk=payload["callback"])
@@ -38,17 +45,44 @@ def tell(payload: Mapping[str, Any]) -> None:
         return
     request = AccessRequest.objects.select_related("tenant").get(pk=payload["request"])
     now = clock.now()
+    try:
+        _send(callback, request, payload["id"], now=now)
+    except (reachable.Forbidden, pump.Permanent) as error:
+        _given_up(callback, request, why=str(error))
+    except Exception as error:
+        if not _is_too_late(request, now=now):
+            raise
+        log.warning("callback given up", extra={"callback": callback.pk, "error": type(error).__name__})
+        _given_up(callback, request, why=_words(error))
+    _record(Event.NOTIFICATION_SENT, callback, request)
+
+
+def _send(callback: Callback, request: AccessRequest, identifier: str, *, now: datetime) -> None:
+    """Raises Forbidden and Permanent where no further try can help; anything else may pass.
+
+    An endpoint that fails is left alone for all that waits for it, or it would keep the pump from everything else.
+    """
+    account = (callback.tenant_id, f"callback {callback.pk}")
+    resting = pauses.left(*account)
+    if resting and not _is_too_late(request, now=now):
+        raise pump.Later(resting)
     body = canonical.dumps(document(callback, request))
     try:
         status, wait = outward.post(
-            callback.url, body, headers=_headers(callback, request, payload["id"], body, now=now),
+            callback.url, body, headers=_headers(callback, request, identifier, body, now=now),
             allowed=reachable.networks(settings.COUNTERSIGN.callback_networks),
         )  # fmt: skip
-        _judge(status, wait, waiting_since=request.closed_at or now, now=now)
-    except (reachable.Forbidden, pump.Permanent) as error:
-        _record(Event.NOTIFICATION_FAILED, callback, request, why=str(error))
-        raise pump.Permanent(str(error)) from error
-    _record(Event.NOTIFICATION_SENT, callback, request)
+        _judge(status, wait)
+    except reachable.Forbidden:
+        raise
+    except (TransportError, pump.Later) as error:
+        pauses.failed(*account, after=error.after if isinstance(error, pump.Later) else None)
+        raise
+    pauses.worked(*account)
+
+
+def _is_too_late(request: AccessRequest, *, now: datetime) -> bool:
+    return now - (request.closed_at or now) >= GIVEN_UP_AFTER
 
 
 def document(callback: Callback, request: AccessRequest) -> dict[str, Any]:
@@ -76,15 +110,31 @@ def _headers(
     }
 
 
-def _judge(status: int, wait: str, *, waiting_since: datetime, now: datetime) -> None:
+def _judge(status: int, wait: str) -> None:
     """2xx is taken. 410 wants no more of it. A redirect is not followed; who moved registers anew."""
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return
-    if status == HTTPStatus.GONE or now - waiting_since >= GIVEN_UP_AFTER:
+    if status == HTTPStatus.GONE:
         raise pump.Permanent(f"answered {status}")
     if wait.isdecimal() and status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         raise pump.Later(min(timedelta(seconds=max(int(wait[:9]), 1)), _LONGEST_WAIT))
     raise TransportError(f"answered {status}")
+
+
+def _given_up(callback: Callback, request: AccessRequest, *, why: str) -> NoReturn:
+    _record(Event.NOTIFICATION_FAILED, callback, request, why=why)
+    raise pump.Permanent(why)
+
+
+def _words(error: Exception) -> str:
+    """Ours, where they are; of anything else only what it is."""
+    match error:
+        case TransportError():
+            return str(error)
+        case pump.Later():
+            return "asked for more time for a day"
+        case _:
+            return f"unexpected: {type(error).__name__}"
 
 
 def _record(event: Event, callback: Callback, request: AccessRequest, **more: str) -> None:

@@ -11,6 +11,7 @@ from countersign import ids
 from outbox.queue import enqueue
 
 TELL = "connectors.callback"
+ATTEMPTS = 1000  # with pauses of five minutes at least: more than the day after which it is given up on record
 _ENDS = frozenset({Change.APPROVED, Change.DENIED, Change.EXPIRED, Change.CANCELLED})
 """A task changes once. What becomes of an approval afterwards its user knows: they did it."""
 
@@ -22,4 +23,5 @@ def on_change(request: AccessRequest, change: Change, **_signal: Any) -> None:
         return
     for callback in callbacks.concerned(request):
         payload = {"callback": callback.pk, "request": request.pk, "id": ids.new("cbk")}
-        enqueue(TELL, payload, dedupe=f"{TELL}:{callback.pk}:{request.pk}", tenant=request.tenant.slug)
+        name = f"{TELL}:{callback.pk}:{request.pk}"
+        enqueue(TELL, payload, dedupe=name, tenant=request.tenant.slug, max_attempts=ATTEMPTS)

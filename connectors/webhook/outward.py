@@ -178,7 +178,7 @@ def _connected(target: Target, addresses: Sequence[Address], watched: _Watched) 
     """To the first of the checked addresses that answers; the certificate must be the name's, not the address's."""
     for n, address in enumerate(addresses, start=1):
         watched.socket = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)  # noqa: PLR2004
-        watched.socket.settimeout(watched.left)  # a connection that is not made yet cannot be cut off
+        watched.socket.settimeout(watched.left)  # the cut comes once, and may have come before there was a socket
         try:
             watched.socket.connect((str(address), target.port))  # an address: nothing is asked of a name server again
             break

@@ -16,6 +16,7 @@ from django.db import transaction
 
 from approvals import requests
 from approvals.models import AccessRequest, Callback
+from connectors import pauses
 from connectors.webhook import deliver, notify, reachable, registering
 from countersign.proof.events import Event
 from evidence import clock, ledger
@@ -172,8 +173,7 @@ class TestTryingAgain:
         pump.run_due()
         assert (job().state, job().attempts) == (State.READY, 1)
         here.say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        Job.objects.filter(pk=job().pk).update(run_at=clock.now())
-        pump.run_due()
+        again()
         assert (job().state, len(here.got)) == (State.DONE, 2)
         assert len({got.headers["ce-id"] for got in here.got}) == 1
         assert events(request).count("notification.sent") == 1
@@ -203,13 +203,63 @@ class TestTryingAgain:
         pump.run_due()
         assert (job().state, here.connections, events(request)[-1]) == (State.DEAD, 0, "notification.failed")
 
-    def test_for_a_day_and_no_longer(self, own: World, here: Receiver) -> None:
+    @pytest.mark.parametrize(
+        ("says", "why"),
+        [
+            (b"HTTP/1.1 503 Later\r\nRetry-After: 5\r\n\r\n", "asked for more time for a day"),
+            (b"HTTP/1.1 500 No\r\n\r\n", "answered 500"),
+            (b"nonsense\r\n\r\n", "127.0.0.1 did not answer: BadStatusLine."),
+        ],
+    )
+    def test_for_a_day_and_no_longer_and_the_end_is_recorded(
+        self, own: World, here: Receiver, says: bytes, why: str
+    ) -> None:
         register(own, here.url)
-        here.say(b"HTTP/1.1 503 Later\r\nRetry-After: 5\r\n\r\n")
+        here.say(says)
         request = vote(opened(own), own.erin, DENY)
+        pump.run_due()
+        assert (job().state, failures(request)) == (State.READY, [])
+        AccessRequest.objects.filter(pk=request.pk).update(closed_at=clock.now() - deliver.GIVEN_UP_AFTER)
+        again()
+        assert (job().state, failures(request)) == (State.DEAD, [why])
+
+    def test_what_breaks_here_is_recorded_too(self, own: World, here: Receiver) -> None:
+        register(own, here.url)
+        request = vote(opened(own), own.erin, DENY)
+        Callback.objects.filter(tenant=own.tenant).update(secret=b"by hand")
         AccessRequest.objects.filter(pk=request.pk).update(closed_at=clock.now() - deliver.GIVEN_UP_AFTER)
         pump.run_due()
-        assert job().state == State.DEAD
+        assert (job().state, failures(request)) == (State.DEAD, ["unexpected: CannotUnseal"])
+
+    def test_no_count_of_tries_ends_it_before(self, own: World, here: Receiver) -> None:
+        register(own, here.url)
+        vote(opened(own), own.erin, DENY)
+        shortest = timedelta(minutes=5)  # of the pauses, once they no longer grow
+        assert job().max_attempts > deliver.GIVEN_UP_AFTER / shortest
+
+    def test_an_endpoint_that_fails_is_left_alone_by_all_that_waits_for_it(self, own: World, here: Receiver) -> None:
+        register(own, here.url)
+        here.say(b"HTTP/1.1 500 No\r\n\r\n")
+        for _ in range(5):
+            vote(opened(own), own.erin, DENY)
+        pump.run_due()
+        assert here.connections == 1
+        here.say(b"HTTP/1.1 204 No Content\r\n\r\n")
+        for _ in range(2):  # one tries for all
+            again()
+        assert Job.objects.filter(tenant=own.slug, kind=notify.TELL, state=State.DONE).count() == 5
+
+
+def failures(request: AccessRequest) -> list[str]:
+    found = ledger.history(request.tenant.slug, request.pk, limit=9, events={Event.NOTIFICATION_FAILED})
+    return [one["predicate"]["detail"]["why"] for one in found]
+
+
+def again() -> None:
+    """What waits for its next try is due now, and the endpoints have rested."""
+    pauses._resting.clear()
+    Job.objects.filter(kind=notify.TELL, state=State.READY).update(run_at=clock.now())
+    pump.run_due()
 
 
 class TestNaming:
