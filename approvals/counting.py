@@ -14,8 +14,17 @@ def votes_of(request: AccessRequest) -> list[Vote]:
     return list(Vote.objects.filter(request=request).select_related("membership__user").order_by("pk"))
 
 
-def count(request: AccessRequest, requirements: Sequence[Requirement], votes: Sequence[Vote]) -> Tally:
-    """The tally as of now: who left a team, was deactivated or turned out to be the same human counts accordingly."""
+def count(
+    request: AccessRequest,
+    requirements: Sequence[Requirement],
+    votes: Sequence[Vote],
+    *,
+    kept_out: frozenset[int] = frozenset(),
+) -> Tally:
+    """The tally as of now: who left a team, was deactivated or turned out to be the same human counts accordingly.
+
+    `kept_out` are humans whose vote does not count this time, beside those that separation of duties keeps out.
+    """
     ballots = [
         Ballot(
             human=vote.membership.user.human_id,
@@ -25,4 +34,4 @@ def count(request: AccessRequest, requirements: Sequence[Requirement], votes: Se
         )
         for vote in votes
     ]
-    return tally(requirements, ballots, excluded=separation.excluded(request))
+    return tally(requirements, ballots, excluded=separation.excluded(request) | kept_out)

@@ -51,7 +51,8 @@ def issue(request: AccessRequest, votes: Sequence[Vote], *, actor: Actor, now: d
         entitlement={"approval": approval.pk, "expires_at": statement["expires_at"], "uses": approval.uses_allowed},
         detail={"votes": statement["votes"], "key_id": approval.envelope["signatures"][0]["keyid"]},
     )  # fmt: skip
-    lapse_later(approval)
+    if request.asked_by_id is None:  # a waiver's is not used up by a call, and ends with the waiver
+        lapse_later(approval)
     return approval
 
 

@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models import F, Q
 
+from approvals.waivers.models import Control as Control
+from approvals.waivers.models import Waiver as Waiver
 from registry.models import Credential, Human, Membership, Tenant, User
 
 
@@ -18,7 +20,8 @@ class Status(models.TextChoices):
 
 
 class AccessRequest(models.Model):
-    """One ask for human approval of exactly one action.
+    """One ask for human approval of exactly one action: of a machine (`opened_by`), or of a person, who asks for a
+    waiver (`asked_by`).
 
     The action, its arguments, the salt and the lines that approvers are shown are not in this row: they are kept
     encrypted beside the evidence under `commitment`, erasable together (`approvals.shown` reads them). `display_hash`
@@ -29,7 +32,8 @@ class AccessRequest(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="requests")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     evaluation_id = models.CharField(max_length=40)
-    opened_by = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
+    opened_by = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    asked_by = models.ForeignKey(Membership, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     subject = models.JSONField()  # type and id of who asks, as AuthZEN names them
     agent_id = models.CharField(max_length=510)  # `type:id` where it is no agent
     agent_owner = models.ForeignKey(Human, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -68,6 +72,11 @@ class AccessRequest(models.Model):
                 name="request_closed_has_time",
             ),
             models.CheckConstraint(condition=Q(expires_at__gt=F("opened_at")), name="request_expires_after_opening"),
+            models.CheckConstraint(
+                condition=Q(opened_by__isnull=False, asked_by__isnull=True)
+                | Q(opened_by__isnull=True, asked_by__isnull=False),
+                name="request_has_one_asker",
+            ),
         ]
         indexes = [
             models.Index(fields=["tenant", "status", "opened_at"], name="request_inbox"),

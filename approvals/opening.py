@@ -17,7 +17,8 @@ from countersign import ids
 from countersign.policy.values import Call, Verdict
 from countersign.proof.events import Event
 from evidence import kept
-from registry.models import Tenant
+from evidence.ledger import Actor
+from registry.models import Membership, Tenant
 
 
 class TooManyOpen(Exception):
@@ -39,11 +40,17 @@ class Ask:
     salt: bytes
     commitment: str
     evaluation_id: str
-    credential_id: int
+    credential_id: int | None  # None: a person asks (`open_for`)
     policy_revision: int
     registry_revision: int
     risk_tier: int | None
     justification: str = ""
+
+    @property
+    def machine(self) -> int:
+        """The credential that asks, where it is a machine that does."""
+        assert self.credential_id is not None
+        return self.credential_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +82,7 @@ def open_or_join(ask: Ask, *, max_open: int, now: datetime) -> Opened:
     actions backs that up.
     """
     # Before the lock: what is shown of a megabyte takes its time.
-    shown = display.show(
-        ask.call, ask.verdict, risk_tier=ask.risk_tier, policy_revision=ask.policy_revision,
-        justification=ask.justification,
-    )  # fmt: skip
+    shown = _show(ask)
     Tenant.objects.select_for_update(no_key=True).get(pk=ask.tenant_id)
     joined = _join(ask, now=now)
     if joined is not None:
@@ -104,7 +108,7 @@ def _join(ask: Ask, *, now: datetime) -> AccessRequest | None:
         lifecycle.close(pending, Status.EXPIRED, actor=SYSTEM, now=now)
         return None
     if _add_party(pending, ask, now=now):
-        record(Event.REQUEST_JOINED, pending, actor=asker(ask.credential_id), now=now, detail=_asked(ask))
+        record(Event.REQUEST_JOINED, pending, actor=asker(ask.machine), now=now, detail=_asked(ask))
         announce(pending, Change.JOINED)
     return pending
 
@@ -116,7 +120,7 @@ def _join_approved(ask: Ask, *, now: datetime) -> AccessRequest | None:
     for request in same.filter(_approved(now, ask.credential_id)).order_by("-closed_at"):
         try:
             check_usable(
-                request.approval, request, action_digest=ask.call.action_digest, credential_id=ask.credential_id,
+                request.approval, request, action_digest=ask.call.action_digest, credential_id=ask.machine,
                 requirements=ask.verdict.requirements, now=now,
             )  # fmt: skip
         except NotUsable:
@@ -143,20 +147,46 @@ def _open(ask: Ask, shown: Shown, *, max_open: int, now: datetime) -> AccessRequ
     waiting = AccessRequest.objects.filter(tenant_id=ask.tenant_id, agent_id=request.agent_id, status=Status.PENDING)
     if waiting.filter(expires_at__gt=now).count() >= max_open:
         raise TooManyOpen(request.agent_id, max_open)
-    request.save(force_insert=True)
+    _insert(request, ask, shown, actor=asker(ask.machine), now=now)
     _add_party(request, ask, now=now)
+    announce(request, Change.OPENED)
+    return request
+
+
+def open_for(ask: Ask, *, by: Membership, now: datetime) -> AccessRequest:
+    """Open a request that a person makes, in the caller's transaction, who tells the rooms above with `tell`."""
+    shown = _show(ask)
+    request = _row(ask, shown, now=now)
+    request.asked_by = by
+    _insert(request, ask, shown, actor=Actor(type="person", id=by.user.username), now=now)
+    return request
+
+
+def tell(request: AccessRequest) -> None:
+    """A request that is whole now is told of, in this transaction."""
+    announce(request, Change.OPENED)
+
+
+def _insert(request: AccessRequest, ask: Ask, shown: Shown, *, actor: Actor, now: datetime) -> None:
+    """The row, what is kept of it, its first record and its timer."""
+    request.save(force_insert=True)
     kept.keep(
         ask.tenant, commitment=ask.commitment, action=ask.call.action, arguments=ask.call.arguments,
         salt=ask.salt, display=shown.lines, now=now,
     )  # fmt: skip
     record(
-        Event.REQUEST_OPENED, request, actor=asker(ask.credential_id), now=now,
+        Event.REQUEST_OPENED, request, actor=actor, now=now,
         rendered={"display_hash": request.display_hash, "profile": display.PROFILE},
         detail={**_asked(ask), "requirements": request.requirements, "expires_at": timestamp(request.expires_at)},
     )  # fmt: skip
     expire_later(request)
-    announce(request, Change.OPENED)
-    return request
+
+
+def _show(ask: Ask) -> Shown:
+    return display.show(
+        ask.call, ask.verdict, risk_tier=ask.risk_tier, policy_revision=ask.policy_revision,
+        justification=ask.justification,
+    )  # fmt: skip
 
 
 def _row(ask: Ask, shown: Shown, *, now: datetime) -> AccessRequest:
@@ -200,7 +230,7 @@ def _add_party(request: AccessRequest, ask: Ask, *, now: datetime) -> bool:
     """Whether the credential was not a party before."""
     _, made = RequestParty.objects.get_or_create(
         request=request,
-        credential_id=ask.credential_id,
+        credential_id=ask.machine,
         defaults={"tenant_id": request.tenant_id, "evaluation_id": ask.evaluation_id, "joined_at": now},
     )
     return made

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 
-from approvals.models import AccessRequest, RequestParty
+from approvals.models import AccessRequest, RequestParty, Waiver
 from registry import people
 from registry.models import Agent, Human, Tenant
 
@@ -49,6 +49,9 @@ def _told(
     request: AccessRequest, owner: Callable[..., Human | None], named: Callable[..., Human | None]
 ) -> Iterator[int | None]:
     """As stored when it was asked, and as the registry tells it now."""
+    if request.asked_by is not None:
+        yield request.asked_by.user.human_id
+        yield from _who_gains(request)
     yield request.agent_owner_id
     yield request.principal_human_id
     owning = owner(request.agent_id, tenant_id=request.tenant_id)
@@ -56,6 +59,16 @@ def _told(
     for name in (request.principal.get("id"), _asking_person(request)):
         human = named(request.tenant, name) if name else None
         yield human.pk if human else None
+
+
+def _who_gains(request: AccessRequest) -> Iterator[int | None]:
+    """Of a waiver: whose agents it serves, on the day it was asked for and now."""
+    waiver = Waiver.objects.filter(request=request).first()
+    if waiver is None:
+        return
+    yield from waiver.kept_out
+    served = Agent.objects.filter(tenant_id=request.tenant_id, agent_id__in=waiver.terms["pinned"]["agents"])
+    yield from served.values_list("owner__user__human_id", flat=True)
 
 
 def _asking_person(request: AccessRequest) -> str | None:

@@ -11,6 +11,7 @@ from approvals import handle, requests
 from approvals.models import AccessRequest, Status
 from approvals.requests import Ask
 from countersign.policy.values import Because, Outcome, Reason, Verdict
+from countersign.policy.waivers import Lifted
 from countersign.proof.events import Event
 from enforcement import arap, attempts, batch, telling
 from enforcement.attempts import Given
@@ -36,6 +37,7 @@ class Step(NamedTuple):
     evaluation_id: str
     verdict: Verdict
     offset: float  # of the clock it was judged by
+    lifted: Lifted | None = None  # the waiver that lets it through, if its use can be taken
 
 
 def repeated(step: Step, moment: Moment) -> bytes | None:

@@ -1,6 +1,6 @@
 """One evaluation request in, one durable answer out. The only file that knows the order of the steps.
 
-credential → reach → policy (agent, tool, group, method, intent, schema, rules) → approval → caps → record.
+credential → reach → policy (agent, tool, group, method, intent, schema, rules) → waiver → approval → caps → record.
 What was judged in an older world, or by a clock that is wrong, goes through all of it again.
 """
 
@@ -9,7 +9,22 @@ from collections.abc import Mapping
 from countersign import ids
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Because, Mode, Outcome, Reason
-from enforcement import approved, asking, authn, budgets, chance, commit, judged, memory, moments, parse, pool, telling
+from countersign.policy.waivers import lift
+from enforcement import (
+    approved,
+    asking,
+    authn,
+    budgets,
+    chance,
+    commit,
+    judged,
+    memory,
+    moments,
+    parse,
+    pool,
+    telling,
+    waived,
+)
 from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.budgets import Asks, Plan
@@ -52,12 +67,18 @@ def judge(caller: Caller, body: bytes) -> Step:
     asked = parse.evaluation(body, caller.world)
     authn.check_reach(caller.key, asked.call.subject_type, asked.call.subject_id)
     offset = clock.offset
-    verdict = evaluate(caller.world.bundle, asked.call, now=at(offset))
-    return Step(asked, caller.key, caller.world, ids.of("eva", chance.salt()[:16]), verdict, offset)
+    world, now = caller.world, at(offset)
+    verdict = evaluate(world.bundle, asked.call, now=now)
+    lifted = None
+    if world.waivers.all and asked.approval is None and verdict.outcome is not Outcome.ALLOW:
+        lifted = lift(world.waivers, world.bundle, asked.call, verdict, now=now)
+    return Step(asked, caller.key, world, ids.of("eva", chance.salt()[:16]), verdict, offset, lifted)
 
 
 async def _answer(step: Step) -> bytes:
     """An escalation that binds needs a transaction of its own; everything else joins the group."""
+    if step.lifted is not None:
+        return await pool.run(_waived, step, _asks(step.world, step.asked))
     if step.verdict.outcome is not Outcome.ESCALATE or step.verdict.mode is Mode.OBSERVE:
         return await commit.writer().submit(plain(step))
     asks = _asks(step.world, step.asked)
@@ -71,6 +92,10 @@ def _own_transaction(step: Step, asks: Asks | None) -> bytes:
     if asks is None:
         return moments.of(step.world, lambda moment: asking.answer(step, moment), judged_by=step.offset)
     return moments.of(step.world, lambda moment: approved.answer(step, moment, asks), judged_by=step.offset)
+
+
+def _waived(step: Step, asks: Asks) -> bytes:
+    return moments.of(step.world, lambda moment: waived.answer(step, moment, asks), judged_by=step.offset)
 
 
 def plain(step: Step) -> Judged:

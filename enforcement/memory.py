@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from approvals.waivers import live
 from countersign.policy.bundle import Bundle
 from countersign.policy.globs import Memo
+from countersign.policy.waivers import Waivers
 from registry import releases, snapshot
 from registry.snapshot import KeyView, Snapshot
 
@@ -27,6 +29,7 @@ class World:
     bundle: Bundle
     policy: Mapping[str, Any]
     registry: Mapping[str, Any]
+    waivers: Waivers
     memo: Memo[Any] = field(default_factory=lambda: Memo(REMEMBERED), compare=False, repr=False)
     """What was worked out of the snapshot alone. Not state: it is gone with the snapshot, and worked out again."""
 
@@ -85,12 +88,13 @@ def forget() -> None:
 def _remember(found: Snapshot) -> World:
     world = _worlds.get(found.tenant)
     if world is None or world.snapshot is not found:
-        world = _worlds[found.tenant] = build(found)
+        world = _worlds[found.tenant] = build(found, before=world)
     return world
 
 
-def build(found: Snapshot) -> World:
-    """The world of one snapshot. Pure."""
+def build(found: Snapshot, *, before: World | None = None) -> World:
+    """The world of one snapshot. Waivers are read only if they changed since the world `before`."""
+    same = before is not None and before.snapshot.waiver_revision == found.waiver_revision
     return World(
         snapshot=found,
         tenant=found.tenant,
@@ -99,4 +103,5 @@ def build(found: Snapshot) -> World:
         bundle=found.bundle,
         policy={"revision": found.release_revision, "digest": found.release_digest},
         registry={"revision": found.registry_revision},
+        waivers=before.waivers if before is not None and same else live.load(found.tenant_id),
     )

@@ -21,8 +21,8 @@ CREDENTIAL = "credential"
 PERSON = "person"
 
 _BUMP = (
-    "UPDATE registry_tenant SET epoch = epoch + 1, registry_revision = registry_revision + %s"
-    " WHERE id = %s RETURNING epoch, registry_revision"
+    "UPDATE registry_tenant SET epoch = epoch + 1, registry_revision = registry_revision + %s,"
+    " waiver_revision = waiver_revision + %s WHERE id = %s RETURNING epoch, registry_revision"
 )
 _OPAQUE = frozenset({"arguments_schema", "properties", "config"})  # other people's keys, not ours: shown whole
 _RIGHTS = frozenset({"roles", "teams", "active"})
@@ -70,12 +70,12 @@ def record(
     )
 
 
-def bump(tenant: Tenant, *, registry: bool = True) -> int:
-    """Raise the tenant's epoch (and registry revision) and hold its row until commit. Answers the new epoch."""
+def bump(tenant: Tenant, *, registry: bool = True, waivers: bool = False) -> int:
+    """Raise the tenant's epoch (and what else changed) and hold its row until commit. Answers the new epoch."""
     if not connection.in_atomic_block:
         raise NoTransaction("an epoch rises inside the transaction of the change it stands for")
     with connection.cursor() as cursor:
-        cursor.execute(_BUMP, [int(registry), tenant.pk])
+        cursor.execute(_BUMP, [int(registry), int(waivers), tenant.pk])
         epoch, revision = cursor.fetchone()
     tenant.epoch, tenant.registry_revision = epoch, revision
     return int(epoch)

@@ -9,10 +9,12 @@ Any room whose rows carry `tenant_id` and refer to rows that do states it in a m
 
 PostgreSQL gets UNIQUE (tenant_id, id) on the parent and a composite foreign key on the child, checked at once; a NULL
 reference passes. SQLite, which cannot add a foreign key to a table, gets triggers that refuse the same. Django rebuilds
-an SQLite table to alter its columns and loses its triggers with it: a migration that alters such a table repeats its
-`SameTenant` operations.
+an SQLite table to alter its columns and loses its triggers with it: a migration that alters such a table wraps the
+operation in `KeepingTriggers`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -109,3 +111,62 @@ class SameTenant(Operation):
             "parent": self.parent,
             "key": self.key,
         }
+
+
+class KeepingTriggers(Operation):
+    """Another operation on one table, after which that table has the triggers it had before."""
+
+    reduces_to_sql = True
+
+    def __init__(self, table: str, operation: Operation) -> None:
+        self.table, self.operation = table, operation
+
+    @property
+    def reversible(self) -> bool:  # type: ignore[override]  # an attribute there, which says the same
+        return self.operation.reversible
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        self.operation.state_forwards(app_label, state)
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        with _triggers_kept(self.table, schema_editor):
+            self.operation.database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        with _triggers_kept(self.table, schema_editor):
+            self.operation.database_backwards(app_label, schema_editor, from_state, to_state)
+
+    def describe(self) -> str:
+        return self.operation.describe()
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"{self.table}_{self.operation.migration_name_fragment}"
+
+
+@contextmanager
+def _triggers_kept(table: str, schema_editor: BaseDatabaseSchemaEditor) -> Iterator[None]:
+    """On SQLite, where a rebuilt table is a new one. While it is away, triggers of other tables name what is not there:
+    the modern ALTER TABLE … RENAME refuses that, the older way of it does not look.
+    """
+    if schema_editor.connection.vendor != "sqlite":
+        yield
+        return
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s", [table])
+        triggers = cursor.fetchall()
+    schema_editor.execute("PRAGMA legacy_alter_table = ON")
+    try:
+        yield
+    finally:
+        schema_editor.execute("PRAGMA legacy_alter_table = OFF")
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s", [table])
+        there = {name for (name,) in cursor.fetchall()}
+    for name, sql in triggers:
+        if name not in there:
+            schema_editor.execute(sql)

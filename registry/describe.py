@@ -57,6 +57,7 @@ def tool(row: Tool) -> dict[str, Any]:
         "argument_rules": list(row.argument_rules),
         "approval": dict(row.approval),
         "verified_principal": row.verified_principal,
+        "wrapper": row.wrapper,
         "descriptor_digest": row.descriptor_digest,
         "active": row.active,
     }

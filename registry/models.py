@@ -17,6 +17,7 @@ class Tenant(models.Model):
     epoch = models.BigIntegerField(default=1)
     registry_revision = models.BigIntegerField(default=0)
     policy_revision = models.BigIntegerField(default=0)
+    waiver_revision = models.BigIntegerField(default=0)  # rises with any change of which waivers are in force
     keep_arguments = models.BooleanField(default=False)
     max_open_requests = models.PositiveIntegerField(default=50)
     chat_codes = models.BooleanField("codes in chats", default=False)  # a step-up code may be typed there, up to tier 3
@@ -153,6 +154,7 @@ class Tool(models.Model):
     argument_rules = models.JSONField(default=list, blank=True)
     approval = models.JSONField(default=dict, blank=True)
     verified_principal = models.BooleanField(default=False)
+    wrapper = models.BooleanField(default=False)  # runs whatever it is given; a waiver for it needs a condition
     descriptor_digest = models.CharField(max_length=71, default="", blank=True)
     active = models.BooleanField(default=True)
 

@@ -65,6 +65,7 @@ def _tool(row: models.Tool, *, caps: Mapping[str, Any], approval: Mapping[str, A
         requires_verified_principal=row.verified_principal,
         active=row.active,
         descriptor_digest=row.descriptor_digest or None,
+        wrapper=row.wrapper,
     )
 
 

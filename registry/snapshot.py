@@ -55,6 +55,7 @@ class Snapshot:
     release_revision: int
     release_digest: str
     registry_revision: int
+    waiver_revision: int
     keys: Mapping[str, KeyView]
     keep_arguments: bool
     max_open_requests: int
@@ -164,6 +165,7 @@ def _build(slug: str, known: Snapshot | None) -> Snapshot:
         release_revision=tenant.policy_revision,
         release_digest=digest,
         registry_revision=tenant.registry_revision,
+        waiver_revision=tenant.waiver_revision,
         keys=_keys(tenant),
         keep_arguments=tenant.keep_arguments,
         max_open_requests=tenant.max_open_requests,

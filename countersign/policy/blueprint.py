@@ -12,7 +12,7 @@ from countersign.policy.values import Agent, Caps, Entity, Registry, Requirement
 AGENT_KEYS = ("id", "owner", "team", "intents", "tool_groups", "active")
 TOOL_KEYS = (
     "id", "group", "owner", "risk_tier", "methods", "data_classes", "caps", "arguments_schema", "argument_rules",
-    "approval", "requires_verified_principal", "active", "descriptor_digest",
+    "approval", "requires_verified_principal", "active", "descriptor_digest", "wrapper",
 )  # fmt: skip
 
 
@@ -95,6 +95,7 @@ def read_tool(form: Form, value: object, path: Path) -> Tool:
         requires_verified_principal=_flag(form, block, path, "requires_verified_principal", default=False),
         active=_flag(form, block, path, "active", default=True),
         descriptor_digest=_text(form, block, path, "descriptor_digest") if "descriptor_digest" in block else None,
+        wrapper=_flag(form, block, path, "wrapper", default=False),
     )
 
 

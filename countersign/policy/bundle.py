@@ -16,6 +16,7 @@ from countersign.policy.release import BadReleaseError as BadReleaseError
 from countersign.policy.release import Release as Release
 from countersign.policy.release import open_release as open_release
 from countersign.policy.release import sign as sign
+from countersign.policy.rules import Rule
 from countersign.policy.source import Problem
 from countersign.policy.tools import ArgumentRule, check_argument_rules, check_schema
 from countersign.policy.values import Agent, Registry, RiskFactor, Tool
@@ -62,7 +63,7 @@ class Bundle:
     registry: Registry
     agents: Mapping[str, CompiledAgent]
     tools: Mapping[str, CompiledTool]
-    index: Index
+    index: Index[Rule]
     epoch: int = 0
     lanes: Lanes = field(default_factory=Lanes, compare=False, repr=False)
 

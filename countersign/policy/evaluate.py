@@ -24,11 +24,17 @@ _AMOUNT_BITS: Final = 5  # 0 to 20
 _DYNAMIC_BITS: Final = _AMOUNT_BITS + 1
 
 
-def evaluate(bundle: Bundle, call: Call, *, now: datetime) -> Verdict:  # noqa: C901, PLR0912 -- one frame: it is hot
-    """What the policy says of `call` at `now` (aware). Verdicts are shared: treat them as constants."""
+def evaluate(  # noqa: C901, PLR0912 -- one frame: it is hot
+    bundle: Bundle, call: Call, *, now: datetime, lane: Lane | None = None
+) -> Verdict:
+    """What the policy says of `call` at `now` (aware). Verdicts are shared: treat them as constants.
+
+    `lane` is another than the call's own: one that leaves rules out (`waivers`).
+    """
     lanes = bundle.lanes
-    key = (call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id, call.intent)
-    lane = lanes.recent.get(key) or lanes.promoted(key) or lay(bundle, key)
+    if lane is None:
+        key = (call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id, call.intent)
+        lane = lanes.recent.get(key) or lanes.promoted(key) or lay(bundle, key)
     if lane.refusal is not None:
         return lane.refusal
     arguments = call.arguments
@@ -71,13 +77,19 @@ def evaluate(bundle: Bundle, call: Call, *, now: datetime) -> Verdict:  # noqa: 
     return verdict
 
 
+def facts_of(bundle: Bundle, call: Call, *, now: datetime) -> "Facts":
+    """What conditions see of this call, its risk without what its arguments add: for what is asked beside the rules."""
+    key = (call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id, call.intent)
+    facts: Facts = _new(Facts)
+    facts.given = (call, bundle.lanes.recent.get(key) or lay(bundle, key), now, 0)
+    facts.arguments, facts.intent = call.arguments, call.intent or ""
+    return facts
+
+
 def unanswered(bundle: Bundle, call: Call, *, now: datetime) -> Iterator[tuple[Rule, EvaluationError]]:
     """Rules whose conditions fail for this call, if the registry lets it come so far. For people, not for deciding."""
-    key = (call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id, call.intent)
-    lane = lay(bundle, key)
-    facts: Facts = _new(Facts)
-    facts.given = (call, lane, now, 0)
-    facts.arguments, facts.intent = call.arguments, call.intent or ""
+    facts = facts_of(bundle, call, now=now)
+    lane = facts.given[1]
     for judged in lane.judged:
         try:
             judged.check(facts)

@@ -1,21 +1,32 @@
-"""Rules in, the mask of those that can speak of a call out: one bit a rule, one mask a name, four names a call."""
+"""Rules or waivers in, those that can speak of a call out: one bit each, one mask a name, four names a call."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 from countersign.policy.globs import Memo, Names
-from countersign.policy.rules import Match, Rule, Typed
+from countersign.policy.rules import Match, Typed
 
 NAMES_KEPT = 4096
 _DOTTED = frozenset({"agent", "tool"})  # other types' ids are not dotted names
 
 
-class Index:
-    """The rules of a policy by whom, what and why. Immutable but for what it remembers of the names it was asked."""
+class Matched(Protocol):
+    """What says by a `match` which calls it speaks of."""
+
+    @property
+    def match(self) -> Match: ...
+
+
+M = TypeVar("M", bound=Matched)
+
+
+class Index(Generic[M]):
+    """Rules by whom, what and why. Immutable but for what it remembers of the names it was asked."""
 
     __slots__ = ("_actions", "_intents", "_memo", "_resources", "_subjects", "rules")
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[M]) -> None:
         self.rules = tuple(rules)
         self._subjects = _Typed(self.rules, lambda match: match.subjects)
         self._resources = _Typed(self.rules, lambda match: match.resources)
@@ -23,7 +34,7 @@ class Index:
         self._intents = Names(_masks(self.rules, lambda match: match.intents))
         self._memo: tuple[Memo[int], ...] = tuple(Memo(NAMES_KEPT) for _ in range(4))
 
-    def candidates(self, subject: tuple[str, str], action: str, resource: tuple[str, str], intent: str) -> list[Rule]:
+    def candidates(self, subject: tuple[str, str], action: str, resource: tuple[str, str], intent: str) -> list[M]:
         """The rules whose `match` fits, sorted as `rules` are. A call without intent has the empty one."""
         subjects, actions, resources, intents = self._memo
         mask = _mask(subjects, subject, self._subjects.mask)
@@ -38,7 +49,7 @@ class _Typed:
 
     __slots__ = ("_all", "_types")
 
-    def __init__(self, rules: Sequence[Rule], of: Callable[[Match], tuple[Typed, ...] | None]) -> None:
+    def __init__(self, rules: Sequence[Any], of: Callable[[Match], tuple[Typed, ...] | None]) -> None:
         self._all = 0
         types: dict[str, list[tuple[str, int]]] = defaultdict(list)
         for n, rule in enumerate(rules):
@@ -54,7 +65,7 @@ class _Typed:
         return self._all | names.mask(entity[1]) if names else self._all
 
 
-def _masks(rules: Sequence[Rule], of: Callable[[Match], tuple[str, ...] | None]) -> Iterable[tuple[str, int]]:
+def _masks(rules: Sequence[Any], of: Callable[[Match], tuple[str, ...] | None]) -> Iterable[tuple[str, int]]:
     for n, rule in enumerate(rules):
         words = of(rule.match)
         for glob in ("**",) if words is None else words:

@@ -8,14 +8,18 @@ from countersign.policy import verdicts
 from countersign.policy.bundle import Bundle, CompiledAgent, CompiledTool
 from countersign.policy.lanes import Judged, Key, Lane
 from countersign.policy.risk import unverified_points
-from countersign.policy.rules import TOOL_RULE, Match, Rule
+from countersign.policy.rules import TOOL_RULE, Match, Rule, digest_of
 from countersign.policy.values import EMPTY, Outcome, Reason, Tool, tier_step_up
 
+_IN_THEIR_PLACE = Rule(id="", effect=Outcome.ALLOW, match=Match(), message="A waiver stands in the place of its rules.")
 _EFFECTS = (Outcome.DENY, Outcome.ESCALATE, Outcome.ALLOW)
 
 
-def lay(bundle: Bundle, key: Key) -> Lane:
-    """The lane of these names. One that unknown names lead to is not kept: there is no end to them."""
+def lay(bundle: Bundle, key: Key, *, lifted: frozenset[str] = frozenset()) -> Lane:
+    """The lane of these names. One that unknown names lead to is not kept: there is no end to them.
+
+    With rules `lifted`, the lane in which an allow stands in their place; it is the caller's to keep.
+    """
     subject_type, subject_id, action, resource_type, resource_id, intent = key
     agent = bundle.agents.get(subject_id) if subject_type == "agent" else None
     tool = bundle.tools.get(resource_id) if resource_type == "tool" else None
@@ -29,7 +33,11 @@ def lay(bundle: Bundle, key: Key) -> Lane:
     _say_who(lane, bundle, key, agent)
     if tool is not None:
         _say_what(lane, tool)
-    _set_rules(lane, candidates)
+    rules = [for_tool(rule, lane.tool) for rule in candidates] + rules_of_tool(lane.tool)
+    if lifted:
+        _set_rules(lane, [*(rule for rule in rules if rule.id not in lifted), _IN_THEIR_PLACE])
+        return lane
+    _set_rules(lane, rules)
     bundle.lanes.keep(key, lane)
     return lane
 
@@ -74,9 +82,8 @@ def _say_what(lane: Lane, compiled: CompiledTool) -> None:
     lane.unverified = unverified_points(tool)
 
 
-def _set_rules(lane: Lane, candidates: Sequence[Rule]) -> None:
-    """Give each candidate a bit; sort out what must be asked of a call, what holds anyway and what cannot matter."""
-    rules = [_for_tool(rule, lane.tool) for rule in candidates] + _always(lane.tool)
+def _set_rules(lane: Lane, rules: Sequence[Rule]) -> None:
+    """Give each rule a bit; sort out what must be asked of a call, what holds anyway and what cannot matter."""
     lane.rules = tuple(rules)
     lane.fixed = _bits(rules, lambda rule: rule.condition is None)
     lane.effects = {effect: _bits(rules, partial(_binds, effect)) for effect in _EFFECTS}
@@ -113,14 +120,21 @@ def _judged(lane: Lane, rule: Rule, bit: int) -> Judged:
     return Judged(bit, unless, fails_closed, rule.condition.check)
 
 
-def _for_tool(rule: Rule, tool: Tool | None) -> Rule:
+def for_tool(rule: Rule, tool: Tool | None) -> Rule:
     """The rule with its step-up settled: a block that names none takes the default of the tool's tier."""
     if rule.requirement is None or not rule.default_step_up or tool is None:
         return rule
     return replace(rule, requirement=replace(rule.requirement, step_up=tier_step_up(tool.risk_tier)))
 
 
-def _always(tool: Tool | None) -> list[Rule]:
+def rules_of_tool(tool: Tool | None) -> list[Rule]:
+    """The rule that a tool's `always: true` makes, if it says so."""
     if tool is None or not tool.always_escalates:
         return []
-    return [Rule(id=TOOL_RULE, effect=Outcome.ESCALATE, match=Match(), message="This tool always asks for approval.")]
+    asks = repr((tool.approval, tool.always_escalates))
+    return [
+        Rule(
+            id=TOOL_RULE, effect=Outcome.ESCALATE, match=Match(), message="This tool always asks for approval.",
+            waivable=True, digest=digest_of({"tool": tool.id, "approval": asks}),
+        )
+    ]  # fmt: skip

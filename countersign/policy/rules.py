@@ -1,5 +1,7 @@
 """One rule as people wrote it in (plain data), a frozen rule out; every fault of it noted in the form."""
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +35,8 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One compiled rule. `binds` is false where the rule says `observe`; `default_step_up` where its approval block
-    names no step-up, so that the tool's tier decides.
+    names no step-up, so that the tool's tier decides. `digest` names all of it but its words: a waiver of the rule
+    holds for the rule it was granted on, and for no other of that id.
     """
 
     id: str
@@ -46,6 +49,7 @@ class Rule:
     default_step_up: bool = False
     waivable: bool = False
     obligations: tuple[Mapping[str, Any], ...] = ()
+    digest: str = ""
 
 
 def read_rule(form: Form, value: object, path: Path, *, mode: Mode) -> Rule | None:
@@ -53,7 +57,7 @@ def read_rule(form: Form, value: object, path: Path, *, mode: Mode) -> Rule | No
     block = form.mapping(value, path, known=RULE_KEYS, required=("id", "effect"))
     identifier = _identifier(form, block["id"], (*path, "id")) if "id" in block else ""
     effect = form.choice(block["effect"], (*path, "effect"), Outcome) if "effect" in block else None
-    match = _match(form, block["match"], (*path, "match")) if "match" in block else Match()
+    match = read_match(form, block["match"], (*path, "match")) if "match" in block else Match()
     condition = _condition(form, block["when"], (*path, "when")) if "when" in block else None
     binds = _binds(form, block["mode"], (*path, "mode"), mode=mode) if "mode" in block else True
     requirement = _approval(form, block, path, effect=effect, identifier=identifier)
@@ -73,7 +77,14 @@ def read_rule(form: Form, value: object, path: Path, *, mode: Mode) -> Rule | No
         default_step_up=requirement is not None and "step_up" not in block["approval"],
         waivable=waivable,
         obligations=obligations,
+        digest=digest_of({name: part for name, part in block.items() if name != "reason"}),
     )
+
+
+def digest_of(parts: Mapping[str, Any]) -> str:
+    """What a rule does, named: `sha256:…` over its parts, however they were laid out in the file."""
+    written = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(written.encode()).hexdigest()
 
 
 _DEFAULT_REASONS = {
@@ -141,7 +152,8 @@ def _obligations(form: Form, value: object, path: Path) -> tuple[Mapping[str, An
     return tuple(found)
 
 
-def _match(form: Form, value: object, path: Path) -> Match:
+def read_match(form: Form, value: object, path: Path) -> Match:
+    """Whom, what and why a rule or a waiver speaks of; faults go to the form."""
     block = form.mapping(value, path, known=MATCH_KEYS)
     for short, general in (("agents", "subjects"), ("tools", "resources"), ("methods", "actions")):
         if short in block and general in block:

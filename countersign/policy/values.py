@@ -177,6 +177,7 @@ class Tool:
     requires_verified_principal: bool = False
     active: bool = True
     descriptor_digest: str | None = None
+    wrapper: bool = False  # runs whatever it is given (a shell, an interpreter, any URL): its name says little
 
 
 @dataclass(frozen=True, slots=True)

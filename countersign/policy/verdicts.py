@@ -138,8 +138,11 @@ def _stricter(one: Requirement, other: Requirement) -> Requirement:
 
 def _obligations(rules: Sequence[Rule]) -> tuple[Mapping[str, Any], ...]:
     """What all these rules oblige to, each thing once."""
-    found = {json.dumps(one, sort_keys=True, default=str): one for rule in rules for one in rule.obligations}
-    return tuple(found.values())
+    return each_once(one for rule in rules for one in rule.obligations)
+
+
+def each_once(obligations: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    return tuple({json.dumps(one, sort_keys=True, default=str): one for one in obligations}.values())
 
 
 _WOULD = {Outcome.ALLOW: "allow", Outcome.DENY: "deny", Outcome.ESCALATE: "ask for approval of"}

@@ -56,3 +56,8 @@ class Event(StrEnum):
     PRUNE_DONE = "prune.done"
     GAP_DECLARED = "gap.declared"
     ALERT_FIRED = "alert.fired"
+    WAIVER_REFUSED = "waiver.refused"
+    WAIVER_RESUMED = "waiver.resumed"
+    WAIVER_SHORTENED = "waiver.shortened"
+    WAIVER_USED_UP = "waiver.used_up"
+    CONTROL_CHECKED = "control.checked"

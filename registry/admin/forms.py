@@ -84,7 +84,8 @@ class ToolForm(TenantForm):
         model = Tool
         fields = (
             "tool_id", "group", "owner", "risk_tier", "methods", "data_classes", "caps", "arguments_schema",
-            "argument_rules", "approval", "verified_principal", "descriptor_digest", "active",
+            "argument_rules", "approval", "verified_principal", "wrapper",
+            "descriptor_digest", "active",
         )  # fmt: skip
 
     def clean(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from registry.blueprints import Applied, Change
 from registry.changes import difference
 
 MAX_VALUE = 200
-_USUAL: Mapping[str, Any] = {"active": True, "verified_principal": False}
+_USUAL: Mapping[str, Any] = {"active": True, "verified_principal": False, "wrapper": False}
 
 
 def lines(applied: Applied) -> Iterator[str]:

@@ -31,7 +31,7 @@ TRANSITIONS = ("approved", "denied", "expired", "cancelled")
 _TOP = ("tenant", "settings", "people", "teams", "agents", "tools", "entities", "channels", "policy", "prune")
 _TOOL = (
     "id", "group", "owner", "risk_tier", "methods", "data_classes", "caps", "arguments_schema", "argument_rules",
-    "approval", "verified_principal", "descriptor_digest", "active",
+    "approval", "verified_principal", "wrapper", "descriptor_digest", "active",
 )  # fmt: skip
 
 Read = Callable[[str], str]
@@ -213,6 +213,7 @@ def _tool(form: Form, value: object, path: Path) -> Item | None:
         "argument_rules": block.get("argument_rules", []),
         "approval": block.get("approval", {}),
         "verified_principal": form.flag(block.get("verified_principal", False), (*path, "verified_principal")),
+        "wrapper": form.flag(block.get("wrapper", False), (*path, "wrapper")),
         "descriptor_digest": _matching(
             form, block["descriptor_digest"], (*path, "descriptor_digest"), "sha256:[0-9a-f]{64}", "sha256:<64 hex>"
         ) if "descriptor_digest" in block else "",

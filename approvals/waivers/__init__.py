@@ -1,0 +1,1 @@
+"""Exceptions that end: asked for, granted by votes, bounded, used, suspended and over."""

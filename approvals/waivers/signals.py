@@ -1,0 +1,26 @@
+"""What other rooms may hear of a waiver, inside the transaction that changes it: their rows commit with it.
+
+Receivers get `waiver` (the locked row as it now is) and `change`, a value of `WaiverChange`. They must not use the
+network.
+"""
+
+from enum import StrEnum
+
+from django.dispatch import Signal
+
+
+class WaiverChange(StrEnum):
+    """What happened to the waiver."""
+
+    ASKED = "asked"
+    GRANTED = "granted"
+    REFUSED = "refused"
+    SUSPENDED = "suspended"
+    RESUMED = "resumed"
+    SHORTENED = "shortened"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    USED_UP = "used_up"
+
+
+waiver_changed = Signal()
