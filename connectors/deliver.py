@@ -98,14 +98,8 @@ def say(payload: Mapping[str, Any]) -> None:
         raise InTransaction(SAY)
     tenant = Tenant.objects.get(pk=payload["tenant"])
     place = Place(payload["kind"], payload["key"], payload["config"])
-    try:
+    with pauses.honoured(tenant.pk, place.kind):
         _opened(tenant, place.kind).say(place, payload["words"])
-    except TransportError as error:
-        if error.permanent:
-            raise pump.Permanent(str(error)) from error
-        if error.retry_after is not None:
-            raise pump.Later(error.retry_after) from error
-        raise
 
 
 # --- one turn
@@ -147,7 +141,8 @@ def _take(turn: Turn) -> None:
         log.exception("delivery failed", extra={"delivery": turn.row.pk, "kind": turn.row.kind})
         _failed(turn, f"unexpected: {type(error).__name__}", permanent=False, retry_after=None)
     else:
-        pauses.worked(turn.row.tenant_id, turn.row.kind)
+        if "held" not in ref:  # nobody was asked anything for what a digest tells
+            pauses.worked(turn.row.tenant_id, turn.row.kind)
         _succeeded(turn, ref)
 
 

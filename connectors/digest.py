@@ -15,11 +15,11 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from approvals.models import AccessRequest, Status
-from connectors import accounts, kinds, plain, scrubbed
+from connectors import accounts, kinds, pauses, plain, scrubbed
 from connectors.answers import request_link
 from connectors.attention import DIGEST
 from connectors.models import Delivery, Digest
-from connectors.port import Board, Item, Place, Ref, Transport, TransportError, Waiting
+from connectors.port import Account, Board, Item, Place, Ref, Transport, TransportError, Waiting
 from countersign import ids
 from evidence import clock
 from outbox import pump
@@ -43,13 +43,7 @@ def tell(payload: Mapping[str, Any]) -> None:
         return
     row = _claim(tenant, payload["kind"], payload["key"])
     try:
-        _tell(row, kinds.open_(account), now=clock.now())
-    except TransportError as error:
-        if error.permanent:
-            raise pump.Permanent(str(error)) from error
-        if error.retry_after is not None:
-            raise pump.Later(error.retry_after) from error
-        raise
+        _tell(row, _opened(account), now=clock.now())
     finally:
         Digest.objects.filter(pk=row.pk, lease=row.lease).update(lease="", leased_until=None)
 
@@ -61,6 +55,13 @@ def waiting(deliveries: Iterable[Delivery], total: int) -> Waiting:
 
 
 # --- one turn
+
+
+def _opened(account: Account) -> Transport:
+    try:
+        return kinds.open_(account)
+    except TransportError as error:  # nothing was asked yet: what it was entered as is wrong
+        raise pump.Permanent(str(error)) from error
 
 
 def _claim(tenant: Tenant, kind: str, key: str) -> Digest:
@@ -99,10 +100,11 @@ def _edit(row: Digest, board: Board, place: Place, told: Waiting, *, newest: int
     if says == row.says or not (told.total or row.ref):
         return
     ref: Ref | None = row.ref or None
-    if ref and newest > row.newest and _is_old(row, now=now):
-        board.digest(place, ref, Waiting(0, (), told.link))
-        ref = None
-    ref = board.digest(place, ref, told)
+    with pauses.honoured(row.tenant_id, row.kind):
+        if ref and newest > row.newest and _is_old(row, now=now):
+            board.digest(place, ref, Waiting(0, (), told.link, is_replaced=True))
+            ref = None
+        ref = board.digest(place, ref, told)
     if not told.total:  # the next flood begins a message of its own: nobody sees an edit far above
         ref = {}
     sent = row.sent_at if row.ref and ref == row.ref else now
@@ -116,7 +118,8 @@ def _send(row: Digest, transport: Transport, place: Place, told: Waiting, *, new
         payload = {"tenant": row.tenant_id, "kind": row.kind, "key": row.place_key}
         enqueue(DIGEST, payload, run_at=due, dedupe=f"{DIGEST}:{row.pk}:{due.timestamp()}", tenant=row.tenant.slug)
         return
-    transport.say(place, plain.waiting(told))
+    with pauses.honoured(row.tenant_id, row.kind):
+        transport.say(place, plain.letter(told))
     _keep(row, says=_fingerprint(told), newest=newest, sent_at=now)
 
 

@@ -6,13 +6,39 @@ after a failure the account rests, twice as long each time, and one delivery the
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+
+from connectors.port import TransportError
+from outbox import pump
 
 _FIRST = 1.0
 _LONGEST = 30.0
 
 _lock = threading.Lock()
 _resting: dict[tuple[int, str], tuple[int, float]] = {}  # failures in a row, and until when on the monotonic clock
+
+
+@contextmanager
+def honoured(tenant_id: int, kind: str) -> Iterator[None]:
+    """A job's use of the account: not while it rests, and how it went is remembered.
+
+    Raises pump.Later while it rests, and a TransportError as the outbox knows it: Later, Permanent, or as it is.
+    """
+    resting = left(tenant_id, kind)
+    if resting:
+        raise pump.Later(resting)
+    try:
+        yield
+    except TransportError as error:
+        if error.permanent:
+            raise pump.Permanent(str(error)) from error
+        failed(tenant_id, kind, after=error.retry_after)
+        if error.retry_after is not None:
+            raise pump.Later(error.retry_after) from error
+        raise
+    worked(tenant_id, kind)
 
 
 def left(tenant_id: int, kind: str) -> timedelta:

@@ -56,8 +56,15 @@ def waiting(told: Waiting) -> str:
     return "\n".join(lines)
 
 
+def letter(told: Waiting) -> str:
+    """A digest that nobody can change once it is sent: what it leads to tells what became of it."""
+    return f"{waiting(told)}\nWhat is over by the time you open it says so on its page, and how it ended."
+
+
 def waits(told: Waiting) -> str:
     """The sentence it begins with."""
+    if told.is_replaced:
+        return "What waits is told in a newer message."
     if not told.total:
         return "Nothing more waits here."
     return "1 more request waits for approval" if told.total == 1 else f"{told.total} more requests wait for approval"

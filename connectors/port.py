@@ -129,11 +129,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits in one place: the nearest deadlines first, `total` with those that are not listed, and the inbox."""
+    """What waits in one place: the nearest deadlines first, `total` with those that are not listed, and the inbox.
+
+    `is_replaced`: this message tells it no more, a newer one does.
+    """
 
     total: int
     items: Sequence[Item]
     link: str
+    is_replaced: bool = False
 
 
 class Transport(Protocol):

@@ -349,6 +349,17 @@ class TestSay:
         assert (job.state, job.attempts) == (JobState.READY, 0)
         assert job.run_at > clock.now() + timedelta(seconds=5)
 
+    def test_leaves_a_system_alone_that_failed_a_moment_ago(self, ours, here):
+        here.always = Fault(status=500)
+        for words in ("one", "two", "three"):
+            deliver.say_later(ours.tenant, Place(KIND, "C1", {}), words)
+        pumped()
+        assert len(here.calls) == 1
+        here.always = None
+        soon()
+        soon()
+        assert {one["words"] for one in here.messages.values()} == {"one", "two", "three"}
+
     def test_gives_up_what_is_refused_for_good(self, ours, here):
         here.always = Fault(status=404)
         deliver.say_later(ours.tenant, Place(KIND, "C1", {}), "hello")
