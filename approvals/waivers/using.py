@@ -15,8 +15,16 @@ from approvals.waivers.models import State, Waiver
 from approvals.waivers.moving import SYSTEM
 from countersign.policy.values import Requirement
 from countersign.proof import digests
-from evidence import clock
+from countersign.proof.events import Event
+from evidence import clock, ledger
 from evidence.ledger import Actor
+
+_MOVES = frozenset(
+    {
+        Event.WAIVER_GRANTED, Event.WAIVER_REFUSED, Event.WAIVER_SUSPENDED, Event.WAIVER_RESUMED, Event.WAIVER_EXPIRED,
+        Event.WAIVER_REVOKED, Event.WAIVER_USED_UP,
+    }
+)  # fmt: skip
 
 
 class NotWaived(Exception):
@@ -49,7 +57,7 @@ def use(
 
     Locks the request, then the waiver. `wanted` are the requirements of the policy of now, which its votes must meet
     beside those it was granted under; `principal` is for whom the call is made: who gains by a call has not granted it.
-    Time is the database's, read again once the locks are held, so that nobody slips past who suspends it or its end.
+    Time is the database's, read again once the locks are held, so that nobody slips past a suspension or its end.
     """
     try:
         waiver = moving.locked(waiver_id, tenant_id=tenant_id)
@@ -82,10 +90,11 @@ def _check(
         raise NotWaived(f"it is {waiver.state}")
     if waiver.version != version:
         raise NotWaived("it was shortened since")
-    # 2. Its terms are those that people voted on.
+    # 2. Its terms are those that people voted on, and its row allows no more than they do.
     request = waiver.request
-    if digests.arguments_digest(waiver.terms) != request.arguments_digest:
+    if digests.arguments_digest(waiver.terms) != request.arguments_digest or not _within(waiver):
         raise NotWaived("its row is not what was granted")
+    _check_story(waiver)
     # 3. Every control holds now.
     if lack := holding.why_not(waiver, now=now):
         raise NotWaived(lack)
@@ -103,3 +112,20 @@ def _check(
         standing = counting.count(request, needed, votes, kept_out=kept_out).standing if needed else Standing.MET
         if standing is not Standing.MET:
             raise NotWaived("the votes no longer meet what is required")
+
+
+def _within(waiver: Waiver) -> bool:
+    """Whether the row ends no later, and allows no more uses, than the terms say."""
+    said = waiver.terms["terms"]
+    return waiver.max_uses == said.get("max_uses") and waiver.expires_at <= datetime.fromisoformat(said["expires_at"])
+
+
+def _check_story(waiver: Waiver) -> None:
+    """Whether evidence tells the same: neither a state nor a count can be set back in the row."""
+    log, thread = waiver.tenant.slug, waiver.request_id
+    (moved,) = ledger.history(log, thread, limit=1, events=_MOVES) or [{"predicate": {"event": None}}]
+    if moved["predicate"]["event"] not in {Event.WAIVER_GRANTED, Event.WAIVER_RESUMED}:
+        raise NotWaived("evidence does not say that it is in force")
+    last = ledger.history(log, thread, limit=1, events={Event.DECISION_MADE})
+    if waiver.uses != (last[0]["predicate"]["waiver"]["use"] if last else 0):
+        raise NotWaived("the uses recorded are not the uses counted")

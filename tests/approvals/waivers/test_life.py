@@ -12,6 +12,7 @@ from countersign.policy.faults import InvalidError
 from evidence import clock, ledger
 from tests.approvals.asking import DENY, vote
 from tests.approvals.waivers.excepting import asked, call, easy, granted
+from tests.enforcement.machine import ask, big
 from tests.worlds import World
 
 
@@ -74,8 +75,6 @@ class TestUse:
 
     def test_leaves_the_agent_with_a_brief_key_without_its_particulars(self, ours: World) -> None:
         granted(ours)
-        from tests.enforcement.machine import ask, big  # noqa: PLC0415
-
         reply = ask(ours.agent_key, big())
         assert reply.told == (True, "allow", "waiver")
         assert "waiver" not in reply.context
