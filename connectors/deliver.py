@@ -190,8 +190,9 @@ def _succeeded(turn: Turn, ref: Ref) -> None:
     now = clock.now()
     done = Case(When(wanted__lte=turn.version, then=Value(State.DONE.value)), default=Value(State.READY.value))
     changes: dict[str, Any] = {
-        "ref": dict(ref), "told": turn.version, "attempting": False, "attempts": 0, "last_error": "", "lease": "",
-        "leased_until": None, "not_before": None, "state": done, "given_up": False, "updated_at": now,
+        "ref": dict(ref), "remote_id": ref.get("id", ""), "told": turn.version, "attempting": False, "attempts": 0,
+        "last_error": "", "lease": "", "leased_until": None, "not_before": None, "state": done, "given_up": False,
+        "updated_at": now,
     }  # fmt: skip
     if turn.row.ref and not turn.row.given_up:
         _held(turn).filter(told__lt=turn.version).update(**changes)

@@ -24,7 +24,7 @@ class Delivery(models.Model):
     `wanted` rises with every change of the request, `told` follows: it is the `wanted` that the last telling knew.
     `attempting` says that a first post was begun and its answer never seen: it may have arrived. `lease` is the token
     of whoever sends now, until `leased_until`; before `not_before` nobody does. `given_up`: it was dead since the
-    last telling.
+    last telling. `remote_id` is what calls of the other system name it by, where it calls.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
@@ -33,6 +33,7 @@ class Delivery(models.Model):
     place_key = models.CharField(max_length=200)
     config = models.JSONField(default=dict, blank=True)
     ref = models.JSONField(default=dict, blank=True)
+    remote_id = models.CharField(max_length=100, default="", blank=True)
     wanted = models.PositiveIntegerField(default=1)
     told = models.PositiveIntegerField(default=0)
     attempting = models.BooleanField(default=False)
@@ -55,6 +56,7 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["tenant", "state", "updated_at"], name="delivery_by_state"),
             models.Index(fields=["tenant", "kind", "place_key", "created_at"], name="delivery_by_place"),
+            models.Index(fields=["tenant", "kind", "remote_id"], name="delivery_by_remote_id"),
         ]
 
     def __str__(self) -> str:

@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 Ref = Mapping[str, str]
-"""Where a message ended up, in the other system's own words; kept with the delivery, never interpreted outside."""
+"""Where a message ended up, in the other system's own words; kept with the delivery, never interpreted outside.
+
+Save one member, `id`: what the other system's calls to us name it by. It is looked up, so it is kept in a column too.
+"""
 
 
 class TransportError(Exception):

@@ -64,7 +64,7 @@ def take(account: Account, *, issue: str, names: Sequence[str], now: datetime) -
 
     None of `names` may have come before. An issue that is not one of ours concerns nobody.
     """
-    rows = Delivery.objects.filter(tenant_id=account.tenant_id, kind=KIND, ref__id=issue)
+    rows = Delivery.objects.filter(tenant_id=account.tenant_id, kind=KIND, remote_id=issue)
     with transaction.atomic():
         delivery = rows.values_list("pk", flat=True).first()
         if delivery is None or not all(once.first(KIND, f"{account.tenant_id}:{name}", now=now) for name in names):

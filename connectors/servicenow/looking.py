@@ -82,7 +82,7 @@ def _set_back(table: Table, approval: Row, words: str, *, tenant_id: int, reques
 
 def _delivery(account: Account, record: str) -> Delivery | None:
     """Ours, by the ref that was kept when it was made: a correlation id could be copied by anybody there."""
-    rows = Delivery.objects.filter(tenant_id=account.tenant_id, kind=KIND, ref__sys_id=record)
+    rows = Delivery.objects.filter(tenant_id=account.tenant_id, kind=KIND, remote_id=record)
     return rows.select_related("request__tenant").first() if record else None
 
 

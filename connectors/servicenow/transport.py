@@ -37,7 +37,7 @@ class ServiceNow:
         """Bring the record, its notes and its approvals to what is told. What stands there already is not sent."""
         self.put_right(ref, told)
         self.ask(ref, told)
-        return ref
+        return {**ref, "id": ref["sys_id"]}
 
     def put_right(self, ref: Ref, told: Told) -> None:
         """The record and its notes alone."""
@@ -135,7 +135,9 @@ def _table(place: Place) -> str:
 
 
 def _ref(place: Place, row: Mapping[str, str]) -> Ref:
-    return {"table": place.key, "sys_id": row["sys_id"], "number": row.get("number", "")}
+    return {
+        "table": place.key, "id": row["sys_id"], "sys_id": row["sys_id"], "number": row.get("number", "")
+    }  # fmt: skip
 
 
 def _approval(ref: Ref, approver: str, told: Told) -> Mapping[str, str]:
