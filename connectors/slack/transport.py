@@ -6,21 +6,21 @@ the workspace may read metadata and post some of its own: only that of our own m
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from slack_sdk import WebClient
-from slack_sdk.models.blocks import ContextBlock, SectionBlock
+from slack_sdk.models.blocks import ContextBlock
 from slack_sdk.web import SlackResponse
 
 from connectors import plain as plainly
 from connectors.port import ABOUT, Account, Moment, Place, Ref, Told, Waiting
 from connectors.slack import card
-from connectors.slack.failures import GONE, SlackRefused, translated
+from connectors.slack.calls import AS_IT_IS, POSTED, call, pages, said
+from connectors.slack.failures import GONE, SlackRefused
 from connectors.slack.manifest import HISTORY, SCOPES
-from connectors.slack.text import cut, escape, linked, marked, moment, plain
+from connectors.slack.text import cut, escape, marked, moment, plain
 from connectors.slack.web import Web
 
 SECONDS = 5
@@ -28,12 +28,8 @@ EVENT = "countersign_request"
 _PENDING = "pending"
 _BEFORE = "0"  # sorts before any time
 _MOMENTS = 40  # one block each
-_PAGE, _PAGES = 500, 3  # with SECONDS, all calls of one telling fit into the time a delivery is ours
-_SKEW = timedelta(minutes=5)  # between our clock and Slack's
+SKEW = timedelta(minutes=5)  # between our clock and Slack's
 _PERSON = ("U", "W")
-# Texts are ours to the last character: nothing in them is looked for, linked or unfolded. chat.update would otherwise.
-_AS_IT_IS: Mapping[str, Any] = {"parse": "none", "link_names": False}
-_POSTED: Mapping[str, Any] = {**_AS_IT_IS, "unfurl_links": False, "unfurl_media": False}
 
 # The SDK logs what it sends and what it cannot read, requests' arguments and foreign pages among it.
 SILENT = logging.getLogger("connectors.slack.sdk")
@@ -66,8 +62,8 @@ class Slack:
     def post(self, place: Place, told: Told) -> Ref:
         """A new card. What the request's story has by then is on the card."""
         channel = self._channel(place)
-        answer = _call(
-            self._web.chat_postMessage, channel=channel, metadata=_metadata(told), **card.message(told), **_POSTED
+        answer = call(
+            self._web.chat_postMessage, channel=channel, metadata=_metadata(told), **card.message(told), **POSTED
         )
         return _ref(str(answer["channel"]), str(answer["ts"]), until=_latest(told.story))
 
@@ -89,11 +85,11 @@ class Slack:
     def find(self, place: Place, told: Told) -> Ref | None:
         """Our own message with this request's id; None too where the app may not read the channel's history."""
         channel = self._channel(place)
-        since = f"{(told.opened_at - _SKEW).timestamp():.6f}"
-        pages = self._pages(self._web.conversations_history, channel=channel, oldest=since)
+        since = f"{(told.opened_at - SKEW).timestamp():.6f}"
+        found = pages(self._web.conversations_history, channel=channel, oldest=since)
         try:
-            named = [message for message in pages if _told_until(message, told)]
-            own = str(_call(self._web.auth_test)["bot_id"]) if named else ""
+            named = [message for message in found if _told_until(message, told)]
+            own = str(call(self._web.auth_test)["bot_id"]) if named else ""
         except SlackRefused as refused:
             if refused.code == "missing_scope":
                 return None
@@ -107,26 +103,26 @@ class Slack:
         """Words of ours, in the thread of what they are about; of the addresses in them only ours become links."""
         about: Ref = place.config.get(ABOUT, {})
         where = {"channel": about["channel"], "thread_ts": about["ts"]} if about else {"channel": self._channel(place)}
-        _call(self._web.chat_postMessage, **where, **_said(words), **_POSTED)
+        call(self._web.chat_postMessage, **where, **said(words), **POSTED)
 
     def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
         """One message of words and links, without buttons; posted anew where somebody deleted it."""
-        said = _said(plainly.waiting(waiting))
+        words = said(plainly.waiting(waiting))
         try:
             if ref:
-                _call(self._web.chat_update, channel=ref["channel"], ts=ref["ts"], **said, **_AS_IT_IS)
+                call(self._web.chat_update, channel=ref["channel"], ts=ref["ts"], **words, **AS_IT_IS)
                 return ref
         except SlackRefused as refused:
             if refused.code not in GONE:
                 raise
         if not waiting.total:
             return {}
-        answer = _call(self._web.chat_postMessage, channel=self._channel(place), **said, **_POSTED)
+        answer = call(self._web.chat_postMessage, channel=self._channel(place), **words, **POSTED)
         return {"channel": str(answer["channel"]), "ts": str(answer["ts"])}
 
     def check(self) -> str:
         """The workspace, what the app is called there, and whether it may do what we need."""
-        answer = _call(self._web.auth_test)
+        answer = call(self._web.auth_test)
         team = str(answer.get("team_id", ""))
         if self._team and team != self._team:
             raise SlackRefused(
@@ -142,12 +138,12 @@ class Slack:
 
     def publish(self, user: str, view: Mapping[str, Any]) -> None:
         """Set one person's App Home."""
-        _call(self._web.views_publish, user_id=user, view=dict(view))
+        call(self._web.views_publish, user_id=user, view=dict(view))
 
     def _updated(self, ref: Ref, told: Told) -> Ref:
-        _call(
+        call(
             self._web.chat_update, channel=ref["channel"], ts=ref["ts"], metadata=_metadata(told),
-            **card.message(told), **_AS_IT_IS,
+            **card.message(told), **AS_IT_IS,
         )  # fmt: skip
         return self._tell_story(ref, told)
 
@@ -160,50 +156,31 @@ class Slack:
             until = max(until, self._replied(ref, told))
         new = _since(told.story, until)
         if new:
-            _call(
+            call(
                 self._web.chat_postMessage, channel=ref["channel"], thread_ts=ref["ts"], metadata=_metadata(told),
-                text=escape(cut(" ".join(one.words for one in new), 300)), blocks=_moments(new), **_POSTED,
+                text=escape(cut(" ".join(one.words for one in new), 300)), blocks=_moments(new), **POSTED,
             )  # fmt: skip
         return _ref(ref["channel"], ref["ts"], until=max(until, _latest(told.story)))
 
     def _replied(self, ref: Ref, told: Told) -> str:
         """How far our own replies tell the story already: the answer to one of them may have been lost."""
-        pages = self._pages(self._web.conversations_replies, channel=ref["channel"], ts=ref["ts"])
+        found = pages(self._web.conversations_replies, channel=ref["channel"], ts=ref["ts"])
         try:
-            thread = list(pages)
+            there = list(found)
         except SlackRefused as refused:
             if refused.code == "missing_scope":
                 return ""
             raise
-        own = thread[0].get("bot_id") if thread else None
-        replies = [message for message in thread[1:] if own and message.get("bot_id") == own]
+        own = there[0].get("bot_id") if there else None
+        replies = [message for message in there[1:] if own and message.get("bot_id") == own]
         return max((_told_until(message, told) for message in replies), default="")
-
-    def _pages(self, method: Callable[..., SlackResponse], **arguments: Any) -> Iterator[dict[str, Any]]:
-        cursor = ""
-        for _ in range(_PAGES):
-            answer = _call(method, limit=_PAGE, include_all_metadata=True, cursor=cursor or None, **arguments)
-            yield from answer.get("messages") or []
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-            if not cursor:
-                return
 
     def _channel(self, place: Place) -> str:
         """Where to post. A person is told in the direct messages with the app, which are opened for it."""
         wanted = str(place.config.get("channel") or place.key).rpartition("/")[2]  # a person may come as TEAM/USER
         if not wanted.startswith(_PERSON):
             return wanted
-        return str(_call(self._web.conversations_open, users=wanted)["channel"]["id"])
-
-
-def _call(method: Callable[..., SlackResponse], **arguments: Any) -> SlackResponse:
-    with translated():
-        return method(**arguments)
-
-
-def _said(words: str) -> dict[str, Any]:
-    markup = cut(linked(words, origin=settings.COUNTERSIGN.base_url), SectionBlock.text_max_length)
-    return {"text": escape(cut(words, 300)), "blocks": [SectionBlock(text=marked(markup), expand=True).to_dict()]}
+        return str(call(self._web.conversations_open, users=wanted)["channel"]["id"])
 
 
 def _ref(channel: str, ts: str, *, until: str) -> Ref:
