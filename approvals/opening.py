@@ -11,7 +11,8 @@ from approvals.issuing import timestamp
 from approvals.jobs import expire_later
 from approvals.lifecycle import SYSTEM, announce, asker, record
 from approvals.models import AccessRequest, RequestParty, Status
-from approvals.signals import Change
+from approvals.origins import Origin
+from approvals.signals import Change, origin_named
 from approvals.using import NotUsable, check_usable
 from countersign import ids
 from countersign.policy.values import Call, Verdict
@@ -45,6 +46,7 @@ class Ask:
     registry_revision: int
     risk_tier: int | None
     justification: str = ""
+    origin: Origin | None = None
 
     @property
     def machine(self) -> int:
@@ -110,6 +112,7 @@ def _join(ask: Ask, *, now: datetime) -> AccessRequest | None:
     if _add_party(pending, ask, now=now):
         record(Event.REQUEST_JOINED, pending, actor=asker(ask.machine), now=now, detail=_asked(ask))
         announce(pending, Change.JOINED)
+    _name_origin(pending, ask)
     return pending
 
 
@@ -150,6 +153,7 @@ def _open(ask: Ask, shown: Shown, *, max_open: int, now: datetime) -> AccessRequ
     _insert(request, ask, shown, actor=asker(ask.machine), now=now)
     _add_party(request, ask, now=now)
     announce(request, Change.OPENED)
+    _name_origin(request, ask)
     return request
 
 
@@ -234,6 +238,14 @@ def _add_party(request: AccessRequest, ask: Ask, *, now: datetime) -> bool:
         defaults={"tenant_id": request.tenant_id, "evaluation_id": ask.evaluation_id, "joined_at": now},
     )
     return made
+
+
+def _name_origin(request: AccessRequest, ask: Ask) -> None:
+    """Each ask may come from another place, also of one and the same credential."""
+    if ask.origin is not None:
+        origin_named.send(
+            sender=AccessRequest, request=request, origin=ask.origin, credential_id=ask.machine
+        )  # fmt: skip
 
 
 def _typed(kind: str, name: str, *, usual: str) -> str:

@@ -25,3 +25,10 @@ class Change(StrEnum):
 
 
 request_changed = Signal()
+
+origin_named = Signal()
+"""A request was opened or joined, and its caller named the place that the ask came from.
+
+Receivers get `request` (locked), `origin` (an `approvals.origins.Origin`) and `credential_id`. A request may hear this
+often, and of several places. Nothing has looked yet at whether anything may be told there.
+"""

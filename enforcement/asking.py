@@ -100,6 +100,7 @@ def ask_of(step: Step, *, justification: str) -> Ask:
         registry_revision=step.world.snapshot.registry_revision,
         risk_tier=int(tool.risk_tier) if tool and step.asked.call.resource_type == "tool" else None,
         justification=justification,
+        origin=step.asked.origin,
     )
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from approvals import origins
+from approvals.origins import Origin
 from countersign.policy.values import EMPTY, Call, Principal
 from countersign.proof import canonical, digests
 from enforcement import chance
@@ -31,6 +33,7 @@ class Asked:
     approval: str | None = None
     open_request: bool = False
     justification: str = ""
+    origin: Origin | None = None
 
 
 def document(body: bytes) -> dict[str, Any]:
@@ -97,6 +100,7 @@ class _Context(msgspec.Struct):
     approval: _Approval | msgspec.UnsetType = msgspec.UNSET
     open_request: bool = False
     justification: Annotated[str, msgspec.Meta(max_length=MAX_JUSTIFICATION)] = ""
+    origin: _Object | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Question(msgspec.Struct):
@@ -146,6 +150,7 @@ def _quickly(told: _Question, members: Mapping[str, Any], body: bytes, world: Wo
         approval.id if approval else None,
         context.open_request,
         context.justification,
+        None if context.origin is msgspec.UNSET else origin(members["context"]),
     )
 
 
@@ -172,6 +177,7 @@ def question(members: Mapping[str, Any], body: bytes, world: World) -> Asked:
         None if approval is None and "approval" not in context else _approval(approval),
         _flag(context, "open_request"),
         _text(context, "justification", "context.justification", limit=MAX_JUSTIFICATION, empty=True) or "",
+        origin(context),
     )
 
 
@@ -314,6 +320,16 @@ def _approval(value: Any) -> str:
     if identifier is None:
         raise _missing("context.approval.id")
     return identifier
+
+
+def origin(context: Mapping[str, Any]) -> Origin | None:
+    """Where the ask came from, if the caller says so. Raises Problem."""
+    if "origin" not in context:
+        return None
+    try:
+        return origins.parse(context["origin"])
+    except origins.BadOrigin as error:
+        raise Problem(Kind.MALFORMED, str(error)) from error
 
 
 def _usage(context: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ MAX_KEY = 200
 # Members of the context that are about the asking, not about what is asked (profile, terminology).
 _MACHINERY = frozenset(
     {"access_request", "evaluation_id", "evaluated_at", "reason", "business_justification", "justification", "attempt",
-     "approval", "open_request"}
+     "approval", "open_request", "origin"}
 )  # fmt: skip
 _BINDING = frozenset({"arguments", "intent", "principal", "session", "transaction", "usage", "environment"})
 
@@ -138,6 +138,7 @@ def _denied(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> St
     if found is None:
         raise Problem(Kind.EXPIRED_DENIAL, "The arguments of this denial have been erased; evaluate again.")
     asked.salt, asked.commitment = found.salt, escalation.commitment
+    asked.origin = parse.origin(submission.get("context", {})) or asked.origin
     return Step(asked, caller.key, caller.world, escalation.evaluation_id, verdict, clock.offset)
 
 
