@@ -25,7 +25,16 @@ CHANNEL_KEYS: Mapping[str, str] = {
     "webhook": "url",
 }
 CHANNEL_ROUTING = ("tool_groups", "min_risk_tier", "tenant_wide")
-CHANNEL_OPTIONS: Mapping[str, tuple[str, ...]] = {"jira": ("issue_type", "transitions")}
+CHANNEL_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "slack": ("origins",),
+    "jira": ("issue_type", "transitions", "origins"),
+    "servicenow": ("origins",),
+}
+CHANNEL_ORIGINS: Mapping[str, tuple[str, str]] = {
+    "slack": ("[CG][A-Z0-9]{1,30}", "the id of a channel, such as C0123456789"),
+    "jira": ("[A-Z][A-Z0-9_]{1,30}", "the key of a project, such as OPS"),
+    "servicenow": ("[a-z][a-z0-9_]{0,79}", "the name of a table, such as incident"),
+}
 TRANSITIONS = ("approved", "denied", "expired", "cancelled")
 
 _TOP = ("tenant", "settings", "people", "teams", "agents", "tools", "entities", "channels", "policy", "prune")
@@ -258,6 +267,8 @@ def _channel(form: Form, value: object, path: Path) -> Item | None:
     teams = sorted(form.texts(block["teams"], (*path, "teams"))) if "teams" in block else []
     key = _id(form, block, path, place, MAX_ID)
     config = {place: key, **_routing(form, block, path), **_jira(form, block, path)}
+    if "origins" in block and kind in CHANNEL_ORIGINS:
+        config["origins"] = _origins(form, block["origins"], (*path, "origins"), str(kind))
     if bool(teams) == config.get("tenant_wide", False):
         form.refuse(path, "needs either teams, or tenant_wide: true for whatever team is asked")
     return Item("channel", f"{kind}:{key}" if key else "", {"config": config, "teams": teams}, path)
@@ -288,6 +299,12 @@ def _jira(form: Form, block: Mapping[str, Any], path: Path) -> dict[str, Any]:
         named = form.mapping(block["transitions"], at, known=TRANSITIONS)
         found["transitions"] = {status: _id(form, named, at, status, MAX_NAME) for status in named}
     return found
+
+
+def _origins(form: Form, value: object, path: Path, kind: str) -> list[str]:
+    """In which channels, projects or tables an asker may be told what became of the ask."""
+    pattern, wanted = CHANNEL_ORIGINS[kind]
+    return [_matching(form, name, (*path, n), pattern, wanted) for n, name in enumerate(form.texts(value, path))]
 
 
 def _policy(form: Form, value: object, read: Read) -> Policy | None:
