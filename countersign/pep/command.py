@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from countersign.pep import credentials, hook
+from countersign.pep import credentials, hook, question
 
 Url = Annotated[str | None, typer.Option(envvar=credentials.URL, help="Address of the PDP.")]
 KeyFile = Annotated[
@@ -50,6 +50,10 @@ def mcp_proxy(  # noqa: PLR0917 - each parameter is an option of the command lin
     principal: Annotated[str | None, typer.Option(help="The person the agent acts for.")] = None,
     session: Annotated[str | None, typer.Option(help="Session id; a new one for each run if left out.")] = None,
     transaction: Annotated[str | None, typer.Option(help="The case all calls of this run belong to.")] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(help="Where the run was asked for: slack:CHANNEL/THREAD, jira:ISSUE or servicenow:RECORD."),
+    ] = None,
     receipts: Receipts = None,
 ) -> None:
     """Run an MCP server and ask the PDP before every call of one of its tools."""
@@ -68,6 +72,7 @@ def mcp_proxy(  # noqa: PLR0917 - each parameter is an option of the command lin
             principal=principal,
             session=session,
             transaction=transaction,
+            origin=question.origin_of(origin) if origin else None,
             receipts=receipts,
         )
         run(settings)

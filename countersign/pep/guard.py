@@ -28,6 +28,7 @@ R = TypeVar("R")
 Arguments: TypeAlias = Mapping[str, Any]
 Handler: TypeAlias = Callable[[Mapping[str, Any]], None]
 PerCall: TypeAlias = str | Callable[[Arguments], str | None] | None
+OriginPerCall: TypeAlias = Mapping[str, Any] | Callable[[Arguments], Mapping[str, Any] | None] | None
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
     """Ask before each call of a function, or before the body of a `with` statement.
 
     `intent`, `principal`, `session`, `transaction` and `justification` are texts, or functions of the arguments.
+    `origin` names the thread or ticket the call came from, or is a function of the arguments that does.
     `arguments` turns the bound parameters into what is asked and approved; without it every parameter must be JSON.
     Names in `ignore` (say, `self` or a database handle) are left out of the question, so nothing binds them. `wait` is
     how many seconds to wait for people before Pending is raised. `obligations` adds handlers by type; each is called
@@ -140,6 +142,7 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
     session: PerCall = field(default=None, kw_only=True)
     transaction: PerCall = field(default=None, kw_only=True)
     justification: PerCall = field(default=None, kw_only=True)
+    origin: OriginPerCall = field(default=None, kw_only=True)
     environment: Mapping[str, Any] | None = field(default=None, kw_only=True)
     wait: float = field(default=0.0, kw_only=True)
     arguments: Callable[[Arguments], Arguments] | None = field(default=None, kw_only=True)
@@ -237,6 +240,7 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
             environment=self.environment,
             open_request=True,
             justification=_told(self.justification, arguments),
+            origin=self.origin(arguments) if callable(self.origin) else self.origin,
         )
         return Passage(question=question, wait=self.wait, obligations={**BUILT_IN, **self.obligations})
 

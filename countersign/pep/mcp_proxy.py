@@ -93,6 +93,7 @@ class Settings:
     principal: str | None = None
     session: str | None = None
     transaction: str | None = None
+    origin: Mapping[str, Any] | None = None
     receipts: Path | None = None
 
 
@@ -203,6 +204,7 @@ class Proxy:
             transaction=self._settings.transaction,
             descriptor_digest=descriptor,
             open_request=True,
+            origin=self._settings.origin,
         )
 
     async def _run(

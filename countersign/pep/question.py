@@ -7,6 +7,13 @@ from typing import Any
 from countersign.pep.answer import PepError
 from countersign.proof import canonical, digests
 
+ORIGINS: Mapping[str, tuple[str, ...]] = {
+    "slack": ("channel", "thread"),
+    "jira": ("issue",),
+    "servicenow": ("record",),
+}
+"""The members of an origin beside its kind. The PDP knows more of them than their names."""
+
 
 class BadQuestion(PepError):
     """The call cannot be written down exactly, so nobody can approve exactly this call."""
@@ -19,7 +26,8 @@ class Question:
 
     `principal` is a user's name or e-mail, or a whole AuthZEN subject. `descriptor_digest` is the fingerprint of the
     tool's description as the agent was shown it. `open_request` asks the PDP to open (or join) a request for approval
-    in the same step, with `justification` as the agent's own words to the approver.
+    in the same step, with `justification` as the agent's own words to the approver. `origin` names the thread or ticket
+    the call came from, which may hear what becomes of it.
     """
 
     agent: str
@@ -36,6 +44,7 @@ class Question:
     approval: Mapping[str, Any] | None = None
     open_request: bool = False
     justification: str | None = None
+    origin: Mapping[str, Any] | None = None
 
     def body(self, *, attempt: str) -> bytes:
         """The request body. Raises BadQuestion where a value has no exact JSON form."""
@@ -46,6 +55,8 @@ class Question:
             context["open_request"] = True
         if self.justification is not None:
             context["justification"] = self.justification
+        if self.origin is not None:
+            context["origin"] = self.origin
         return encode(self.entities() | {"context": context})
 
     def entities(self) -> dict[str, Any]:
@@ -79,6 +90,15 @@ class Question:
             return digests.arguments_digest(self.arguments)
         except canonical.NotCanonical as error:
             raise BadQuestion(f"the arguments cannot be bound: {error}") from error
+
+
+def origin_of(text: str) -> Mapping[str, str]:
+    """`slack:CHANNEL/THREAD`, `jira:ISSUE` or `servicenow:RECORD` as an origin. Raises ValueError."""
+    kind, _, place = text.partition(":")
+    names, parts = ORIGINS.get(kind, ()), place.split("/")
+    if not names or len(parts) != len(names) or not all(parts):
+        raise ValueError(f"{text!r} is not slack:CHANNEL/THREAD, jira:ISSUE or servicenow:RECORD")
+    return {"kind": kind, **dict(zip(names, parts, strict=True))}
 
 
 def encode(value: Any) -> bytes:

@@ -212,6 +212,7 @@ class TestEvaluate:
             descriptor_digest="sha256:00",
             open_request=True,
             justification="asked",
+            origin={"kind": "jira", "issue": "OPS-12"},
             approval={"id": "apr_1"},
         )
         pdp.evaluate(asked)
@@ -233,6 +234,7 @@ class TestEvaluate:
                 "approval": {"id": "apr_1"},
                 "open_request": True,
                 "justification": "asked",
+                "origin": {"kind": "jira", "issue": "OPS-12"},
             },
         }
 

@@ -15,7 +15,7 @@ from countersign.pep.answer import BadAnswer, Denied, Pending, Refused, Unavaila
 from countersign.pep.command import mcp_proxy
 from countersign.pep.conversation import Custody, NotClaimed
 from countersign.pep.credentials import Access, NotConfigured, environment_without_ours, find
-from countersign.pep.question import BadQuestion
+from countersign.pep.question import BadQuestion, origin_of
 from tests.countersign.pep.lookalike import KEY
 
 ROOT = Path(__file__).parents[3]
@@ -56,6 +56,13 @@ class TestMcpProxy:
         told = run("mcp-proxy", "--", "true")
         assert told.returncode == 2
         assert all(name in told.stderr for name in ("COUNTERSIGN_URL", "COUNTERSIGN_KEY", "COUNTERSIGN_AGENT"))
+
+    @pytest.mark.parametrize(
+        "origin", ["OPS-12", "jira:", "slack:C0SUPPORT", "jira:OPS-12/x", "pigeon:loft", "slack:/1"]
+    )
+    def test_refuses_an_origin_it_cannot_read(self, origin: str):
+        with pytest.raises(ValueError, match="is not slack:CHANNEL/THREAD"):
+            origin_of(origin)
 
     def test_refuses_a_mapping_it_cannot_read(self):
         settings = {"COUNTERSIGN_URL": "http://127.0.0.1:1", "COUNTERSIGN_KEY": "k", "COUNTERSIGN_AGENT": "a"}

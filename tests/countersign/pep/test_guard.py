@@ -190,10 +190,12 @@ class TestRunOnce:
             intent="customer-refund",
             transaction=lambda arguments: f"case-{arguments['order']}",
             justification=lambda arguments: f"because of {arguments['amount']}",
+            origin=lambda arguments: {"kind": "jira", "issue": f"OPS-{len(arguments)}"},
         ).call(order="A-1")
         context = far.questions()[0]["context"]
         assert context["arguments"] == {"order": "A-1", "amount": "1.00"}
         assert (context["transaction"], context["justification"]) == ("case-A-1", "because of 1.00")
+        assert context["origin"] == {"kind": "jira", "issue": "OPS-2"}
         assert context["open_request"] is True
 
     def test_abuse_027_after_approval_exactly_once(self, far: FarPdp, pdp: Pdp):

@@ -308,12 +308,14 @@ class TestWhatPasses:
     async def test_names_are_mapped(self, far: FarPdp, connect: Connect, calls: Path):
         far.rules["payments.refund"] = "allow"
         options = ("--map", "refund=payments.refund:create", "--intent", "customer-refund", "--transaction", "case-1")
+        options += ("--origin", "slack:C0SUPPORT/1718000000.000100")
         async with connect((str(SHOP),), *options) as client:
             result = await client.call_tool("refund", {"order": "A-1001", "amount": "1.00"})
         assert not result.is_error
         (body,) = far.questions()
         assert (body["resource"]["id"], body["action"]["name"]) == ("payments.refund", "create")
         assert (body["context"]["intent"], body["context"]["transaction"]) == ("customer-refund", "case-1")
+        assert body["context"]["origin"] == {"kind": "slack", "channel": "C0SUPPORT", "thread": "1718000000.000100"}
 
     async def test_ping_passes(self, connect: Connect, scripted):
         async with connect(scripted("fine"), mode="legacy") as client:
