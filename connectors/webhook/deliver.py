@@ -14,14 +14,14 @@ from approvals.models import AccessRequest, Callback, CallbackWish
 from connectors import pauses
 from connectors.deliver import InTransaction
 from connectors.port import TransportError
-from connectors.webhook import outward, reachable, registering, signing
+from connectors.webhook import registering, signing
 from connectors.webhook.notify import TELL
 from countersign.proof import canonical
 from countersign.proof.events import Event
 from evidence import clock
 from evidence.journal import timestamp
 from evidence.ledger import Actor
-from outbox import pump
+from outbox import outward, pump, reachable
 from outbox.queue import handler
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,9 @@ def _send(callback: Callback, request: AccessRequest, identifier: str, *, now: d
         _judge(status, wait)
     except reachable.Forbidden:
         raise
+    except reachable.Unreachable as error:
+        pauses.failed(*account, after=None)
+        raise TransportError(str(error)) from error
     except (TransportError, pump.Later) as error:
         pauses.failed(*account, after=error.after if isinstance(error, pump.Later) else None)
         raise

@@ -6,9 +6,10 @@ from datetime import datetime
 from django.db import transaction
 
 from approvals.models import Callback
-from connectors.webhook import outward, signing
+from connectors.webhook import signing
 from evidence import keys
 from evidence.ledger import Actor
+from outbox import outward
 from registry import changes
 from registry.models import Credential, Tenant
 

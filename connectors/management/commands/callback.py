@@ -4,8 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from connectors.webhook import reachable, registering
+from connectors.webhook import registering
 from evidence import clock
+from outbox import reachable
 from registry import console
 from registry.models import Credential, Tenant
 

@@ -17,10 +17,10 @@ from django.db import transaction
 from approvals import requests
 from approvals.models import AccessRequest, Callback
 from connectors import pauses
-from connectors.webhook import deliver, notify, reachable, registering
+from connectors.webhook import deliver, notify, registering
 from countersign.proof.events import Event
 from evidence import clock, ledger
-from outbox import pump
+from outbox import pump, reachable
 from outbox.models import Job, State
 from registry import credentials
 from tests.approvals.asking import DENY, TESTS, approved, events, opened, vote

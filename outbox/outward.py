@@ -1,4 +1,4 @@
-"""A URL that somebody entered and bytes in, the status it answered out; never to where it could do harm.
+"""A URL that somebody entered in, the status it answered out; never to where it could do harm.
 
 The name is resolved once, every address of it must be allowed, and the connection goes to one of these very addresses:
 a name that resolves otherwise a moment later changes nothing. No redirect is followed, no proxy is asked, no body is
@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from connectors.port import TransportError
-from connectors.webhook import reachable
-from connectors.webhook.reachable import Address, Forbidden, Network
+from outbox import reachable
+from outbox.reachable import Address, Forbidden, Network, Unreachable
 
 SECONDS = 5.0
 """For everything, the name's resolution included; a pump waits for it."""
@@ -49,6 +48,14 @@ class Target:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    target: Target
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
 def parse(url: str) -> Target:
     """Raises Forbidden for whatever has more than one reading, or one that is not http(s) to a plain host."""
     if not _URL(url) or "\\" in url:
@@ -67,15 +74,32 @@ def parse(url: str) -> Target:
 
 
 def post(url: str, body: bytes, *, headers: Mapping[str, str], allowed: Sequence[Network]) -> tuple[int, str]:
-    """Status and `Retry-After` of the answer, whatever it is. Raises TransportError if there is none, Forbidden."""
-    target = parse(url)
+    """Status and `Retry-After` of the answer, whatever it is. Raises Unreachable if there is none, Forbidden.
+
+    What is told in clear stays in the networks that are allowed.
+    """
+    sent = {"content-length": str(len(body)), **headers}
+    return _asked_for(_Request("POST", parse(url), sent, body), allowed, in_clear=False)
+
+
+def get(url: str, *, headers: Mapping[str, str], allowed: Sequence[Network]) -> int:
+    """The status of the answer, whatever it is. Raises Unreachable if there is none, Forbidden.
+
+    It tells nothing but where it looks, so it may go out in clear as well.
+    """
+    status, _ = _asked_for(_Request("GET", parse(url), headers), allowed, in_clear=True)
+    return status
+
+
+def _asked_for(request: _Request, allowed: Sequence[Network], *, in_clear: bool) -> tuple[int, str]:
+    target = request.target
     with _deadline() as watched:
         addresses = _resolved(target, watched)
-        reachable.check(addresses, allowed, host=target.host, is_secured=target.scheme == "https")
+        reachable.check(addresses, allowed, host=target.host, may_leave=in_clear or target.scheme == "https")
         try:
-            return _exchange(target, addresses, body, headers, watched)
+            return _exchange(request, addresses, watched)
         except (OSError, http.client.HTTPException) as error:
-            raise TransportError(f"{target.host} did not answer: {type(error).__name__}.") from error
+            raise Unreachable(f"{target.host} did not answer: {type(error).__name__}.") from error
 
 
 # --- where to
@@ -99,9 +123,9 @@ def _resolved(target: Target, watched: "_Watched") -> list[Address]:
     try:
         found = _asked(target, watched)
     except TimeoutError:
-        raise TransportError(f"{target.host} could not be looked up in time.") from None
+        raise Unreachable(f"{target.host} could not be looked up in time.") from None
     except (OSError, UnicodeError) as error:
-        raise TransportError(f"{target.host} has no address.") from error
+        raise Unreachable(f"{target.host} has no address.") from error
     return list(dict.fromkeys(ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found))
 
 
@@ -158,16 +182,14 @@ def _deadline() -> Iterator[_Watched]:
             watched.socket.close()
 
 
-def _exchange(
-    target: Target, addresses: Sequence[Address], body: bytes, headers: Mapping[str, str], watched: _Watched
-) -> tuple[int, str]:
+def _exchange(request: _Request, addresses: Sequence[Address], watched: _Watched) -> tuple[int, str]:
+    target = request.target
     connection = http.client.HTTPConnection(target.host, target.port)
     connection.sock = _connected(target, addresses, watched)
-    connection.putrequest("POST", target.path, skip_host=True, skip_accept_encoding=True)
-    sent = {"host": target.authority, "content-length": str(len(body)), "connection": "close", **headers}
-    for name, value in sent.items():
+    connection.putrequest(request.method, target.path, skip_host=True, skip_accept_encoding=True)
+    for name, value in {"host": target.authority, "connection": "close", **request.headers}.items():
         connection.putheader(name, value)
-    connection.endheaders(body)
+    connection.endheaders(request.body)
     response = connection.getresponse()
     if watched.is_over:  # an answer that was cut off is none
         raise TimeoutError

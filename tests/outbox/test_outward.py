@@ -1,5 +1,6 @@
 """Where a URL that somebody entered may lead: nowhere inside, whatever it is spelt like. Over real sockets."""
 
+import ipaddress
 import socket
 import ssl
 import subprocess
@@ -12,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from connectors.port import TransportError
-from connectors.webhook import outward, reachable
+from outbox import outward, reachable
+from outbox.reachable import Forbidden, Unreachable
 from tests.connectors.webhook.receiver import Receiver, dripping, endless, endless_headers, receiver
 
 LOOPBACK = reachable.networks("127.0.0.0/8")
@@ -31,9 +32,9 @@ def send(url: str, **changes: Any) -> tuple[int, str]:
 
 
 def forbidden(url: str, *, allowed: tuple[reachable.Network, ...] = ()) -> bool:
-    with pytest.raises(TransportError) as caught:
+    with pytest.raises(Unreachable) as caught:
         send(url, allowed=allowed)
-    return isinstance(caught.value, reachable.Forbidden) and caught.value.permanent
+    return isinstance(caught.value, Forbidden)
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
@@ -93,11 +94,17 @@ class TestWhere:
             assert (len(asked), here.connections, inside.connections) == (1, 1, 0)
             assert here.got[0].headers["host"] == f"rebinding.test:{here.port}"
 
+    def test_a_look_asks_with_get_and_no_body(self, here: Receiver) -> None:
+        assert outward.get(here.url, headers={"user-agent": "us"}, allowed=LOOPBACK) == 204
+        (got,) = here.got
+        assert got.line == "GET /hook?token=t HTTP/1.1"
+        assert got.headers == {"host": f"127.0.0.1:{here.port}", "connection": "close", "user-agent": "us"}
+
     def test_a_name_that_has_no_address_may_have_one_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
         resolving(monkeypatch, [])
-        with pytest.raises(TransportError) as caught:
+        with pytest.raises(Unreachable) as caught:
             send("https://nowhere.test/")
-        assert not caught.value.permanent
+        assert not isinstance(caught.value, Forbidden)
 
     def test_the_environments_proxy_is_not_asked(self, here: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -136,9 +143,18 @@ class TestWhat:
     def test_abuse_101_only_http_goes_out(self, url: str) -> None:
         assert forbidden(url, allowed=LOOPBACK)
 
-    def test_http_without_tls_stays_in_networks_that_are_allowed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_what_is_told_in_clear_stays_in_networks_that_are_allowed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         resolving(monkeypatch, ["93.184.215.14"])
         assert forbidden("http://public.test/")
+
+    def test_a_look_may_leave_in_clear_but_not_go_inside(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        public, inside = (ipaddress.ip_address(one) for one in ("93.184.215.14", "10.0.0.8"))
+        reachable.check([public], (), host="public.test", may_leave=True)
+        with pytest.raises(Forbidden):
+            reachable.check([public, inside], (), host="public.test", may_leave=True)
+        resolving(monkeypatch, ["127.0.0.1"])
+        with pytest.raises(Forbidden):
+            outward.get("http://here.test/", headers={}, allowed=())
 
 
 @contextmanager
@@ -162,14 +178,14 @@ class TestHowMuch:
         if answer is endless:
             assert send(here.url)[0] == 200
         else:
-            with pytest.raises(TransportError, match="did not answer"):
+            with pytest.raises(Unreachable, match="did not answer"):
                 send(here.url)
         assert time.monotonic() - began < 5
 
     def test_abuse_102_nobody_who_never_answers_holds_us(self, here: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(outward, "SECONDS", 0.3)
         here.answer = lambda peer: time.sleep(3)
-        with pytest.raises(TransportError, match="did not answer"):
+        with pytest.raises(Unreachable, match="did not answer"):
             send(here.url)
 
     def test_abuse_102_a_name_server_that_says_nothing_holds_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,11 +193,11 @@ class TestHowMuch:
         silent = threading.Event()
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: silent.wait(10) and [])
         began = time.monotonic()
-        with pytest.raises(TransportError) as caught:
+        with pytest.raises(Unreachable) as caught:
             send("https://slow.test/")
         silent.set()
         assert time.monotonic() - began < 2
-        assert not caught.value.permanent
+        assert not isinstance(caught.value, Forbidden)
 
     @pytest.mark.parametrize("where", ["in its answer", "at its door"])
     def test_abuse_102_what_the_name_server_took_is_not_had_again(
@@ -194,7 +210,7 @@ class TestHowMuch:
             found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", aim))]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(0.7) or found)
             began = time.monotonic()
-            with pytest.raises(TransportError, match="did not answer"):
+            with pytest.raises(Unreachable, match="did not answer"):
                 send(f"http://slow.test:{aim}/")
             assert time.monotonic() - began < 1.5
 
@@ -215,23 +231,23 @@ class TestHowMuch:
 
         threading.Thread(target=drip, daemon=True).start()
         began = time.monotonic()
-        with listening, pytest.raises(TransportError, match="did not answer"):
+        with listening, pytest.raises(Unreachable, match="did not answer"):
             send(f"https://127.0.0.1:{listening.getsockname()[1]}/")
         assert time.monotonic() - began < 5
 
     @pytest.mark.parametrize("data", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 abc OK\r\n\r\n", b"\xff" * 100])
     def test_an_answer_that_is_none_is_an_error_of_theirs(self, here: Receiver, data: bytes) -> None:
         here.say(data)
-        with pytest.raises(TransportError) as caught:
+        with pytest.raises(Unreachable) as caught:
             send(here.url)
-        assert not caught.value.permanent
+        assert not isinstance(caught.value, Forbidden)
 
     def test_a_port_where_nobody_listens_may_open_later(self) -> None:
         with receiver() as gone:
             pass
-        with pytest.raises(TransportError) as caught:
+        with pytest.raises(Unreachable) as caught:
             send(gone.url)
-        assert not caught.value.permanent
+        assert not isinstance(caught.value, Forbidden)
 
 
 @pytest.fixture(scope="module")
@@ -261,12 +277,12 @@ class TestTls:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "crt"))
         resolving(monkeypatch, ["127.0.0.1"])
         assert send(f"https://hook.test:{port}/")[0] == 204
-        with pytest.raises(TransportError, match="SSLCertVerificationError"):
+        with pytest.raises(Unreachable, match="SSLCertVerificationError"):
             send(f"https://another.test:{port}/")
 
     def test_a_certificate_nobody_vouches_for_is_refused(self, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
         resolving(monkeypatch, ["127.0.0.1"])
-        with pytest.raises(TransportError, match="SSLCertVerificationError"):
+        with pytest.raises(Unreachable, match="SSLCertVerificationError"):
             send(f"https://hook.test:{port}/")
 
 

@@ -3,17 +3,16 @@
 import ipaddress
 from collections.abc import Iterator, Sequence
 
-from connectors.port import TransportError
-
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Forbidden(TransportError):
-    """Nothing is sent there, now or later, unless the operator allows the network or the URL is changed."""
+class Unreachable(Exception):
+    """There was no answer. The text may be shown to people: of the URL it names the host alone."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, permanent=True)
+
+class Forbidden(Unreachable):
+    """Nothing is sent there, now or later, unless the operator allows the network or the URL is changed."""
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -21,17 +20,17 @@ def networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(one.strip()) for one in text.split(",") if one.strip())
 
 
-def check(addresses: Sequence[Address], allowed: Sequence[Network], *, host: str, is_secured: bool) -> None:
+def check(addresses: Sequence[Address], allowed: Sequence[Network], *, host: str, may_leave: bool) -> None:
     """Every address, not only the one that is used: a name with a public and a private one is a trap.
 
-    Raises Forbidden; TransportError where there is none. `is_secured`: it is asked by TLS.
+    Raises Forbidden; Unreachable where there is none. `may_leave`: this may go out to the Internet, as TLS may.
     """
     if not addresses:
-        raise TransportError(f"{host} has no address.")
+        raise Unreachable(f"{host} has no address.")
     outside = [one for one in addresses if not _is_in(one, allowed)]
     if any(not _is_public(one) for one in outside):
-        raise Forbidden(f"{host} is in a network that callbacks may not reach.")
-    if outside and not is_secured:
+        raise Forbidden(f"{host} is in a network that may not be reached from here.")
+    if outside and not may_leave:
         raise Forbidden(f"{host} is outside: only https may leave the networks that are allowed.")
 
 
