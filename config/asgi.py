@@ -10,12 +10,13 @@ django.setup(set_prefix=False)
 
 from django.core.handlers.asgi import ASGIHandler  # noqa: E402  the rooms' models need a Django that is set up
 
-from config import bodies  # noqa: E402  see above
+from config import bodies, warm  # noqa: E402  see above
 from enforcement import api, asgi  # noqa: E402  see above
 
 # Static files are small and few; Django's advice to stream them otherwise is noise in an operator's log.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 _pages = ASGIHandler()
+warm.warm()
 
 
 async def application(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:

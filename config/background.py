@@ -2,6 +2,7 @@
 
 import threading
 
+from config import warm
 from evidence.sealer import Sealer
 from outbox import doorbell, pump
 
@@ -17,6 +18,7 @@ class Background:
         ]
 
     def start(self) -> None:
+        warm.warm()
         for thread in self._threads:
             thread.start()
 

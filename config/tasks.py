@@ -5,8 +5,10 @@ import time
 
 from celery import shared_task
 from celery.schedules import schedule
+from celery.signals import worker_init
 from django.db import close_old_connections
 
+from config import warm
 from config.celery import PUMP, SECONDS_BETWEEN_PUMPS, app
 from evidence.sealer import Sealer
 from outbox import pump
@@ -30,6 +32,8 @@ def seal_logs() -> None:
     close_old_connections()
     _sealer.round(at=time.monotonic())
 
+
+worker_init.connect(lambda **_: warm.warm(), weak=False)  # before it forks: every child has it then
 
 app.conf.beat_schedule = {
     # `expires` drops rings that nobody heard in time: a backlog of doorbells helps no one.
