@@ -39,6 +39,11 @@ def _told(alert: Alert) -> Told:
         case "requests.coalesced":
             names = ", ".join(detail["agents"])
             return Told(alert.at, names, "Agents ask for more approvals than people can judge.", "/inbox/")
+        case "outcome.diverged":
+            action = detail["action"]
+            place = {name: action[name] for name in ("agent", "tool") if name in action}
+            words = "An independent verifier saw another effect than was reported."
+            return Told(alert.at, " · ".join(place.values()), words, f"/decisions/?{urlencode(place)}")
     return Told(alert.at, alert.name, "An alert was recorded.", "/evidence/")
 
 

@@ -20,13 +20,13 @@ from registry.models import Channel, Membership, Role, Tenant
 def alert(payload: Mapping[str, Any]) -> None:
     """Have it said to each of them once. Safe to repeat."""
     tenant, now = Tenant.objects.get(pk=payload["tenant"]), clock.now()
-    for place in _places(tenant):
+    for place in administrators(tenant):
         with transaction.atomic():
             if once.first(ALERT, f"{payload['turn']}:{place.kind}:{place.key}", now=now):
                 say_later(tenant, place, _words(tenant, payload["agents"]))
 
 
-def _places(tenant: Tenant) -> Iterator[Place]:
+def administrators(tenant: Tenant) -> Iterator[Place]:
     """The administrators' mailboxes; without e-mail, the channels that are for the whole tenant."""
     connected = accounts.kinds_of(tenant)
     if routing.EMAIL in connected:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from countersign import ids
-from enforcement import arap, authn, chance, decide, discovery, http, outcomes, problems, tasks
+from enforcement import arap, authn, chance, decide, discovery, http, outcomes, problems, tasks, verification
 from enforcement.http import Request, Response
 from enforcement.problems import Kind, Problem
 
@@ -47,6 +47,8 @@ async def _route(request: Request) -> Response:
         return http.json_bytes(await decide.evaluation(_posted(request).headers, request.body))
     if path == OUTCOMES:
         return await outcomes.post(_posted(request), await authn.caller(request.headers))
+    if path.startswith(OUTCOMES + "/"):
+        return await _verification(request, path[len(OUTCOMES) + 1 :])
     if path == arap.PATH:
         return await tasks.submit(_posted(request), await authn.caller(request.headers))
     if path.startswith(arap.PATH + "/"):
@@ -55,6 +57,13 @@ async def _route(request: Request) -> Response:
         _only(request, "GET")
         return discovery.document(path)
     raise Problem(Kind.NOT_FOUND)
+
+
+async def _verification(request: Request, rest: str) -> Response:
+    evaluation_id, _, verb = rest.partition("/")
+    if not evaluation_id or verb != verification.VERB:
+        raise Problem(Kind.NOT_FOUND)
+    return await verification.post(_posted(request), await authn.caller(request.headers), evaluation_id)
 
 
 async def _task(request: Request, rest: str) -> Response:

@@ -11,19 +11,20 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from approvals import lifecycle
 from approvals.models import AccessRequest
 from approvals.signals import Change
 from countersign.proof.events import Event
 from enforcement import caps
+from enforcement.allowed import Allowed, decided, of_record
 from enforcement.memory import World
 from enforcement.models import Custody, Execution
 from enforcement.moments import Moment
 from enforcement.problems import Kind, Problem
 from evidence import ledger
 from evidence.ledger import Actor
-from evidence.models import Record
 from outbox.queue import enqueue
 from registry.models import CredentialKind
 from registry.snapshot import KeyView
@@ -49,23 +50,10 @@ class Report:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """The decision a report is about, as its record tells it."""
-
-    commitment: str
-    session: str
-    transaction: str
-    thread: str
-    request_id: str
-    action: Mapping[str, Any]
-    charges: tuple[Mapping[str, str], ...]
-
-
 def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custody:
     """Take a report in. Answers where the execution stands now. Raises Problem: 403, 404, 409."""
     allowed = _allowed(said.evaluation_id, key, world)
-    asked = _asked(allowed.request_id, tenant_id=world.tenant_id)
+    asked = request_of(allowed.request_id, tenant_id=world.tenant_id)
     row = Execution.objects.select_for_update().filter(pk=said.evaluation_id, tenant_id=world.tenant_id).first()
     if row is None:
         _first(said, allowed, key=key, world=world, moment=moment)
@@ -82,8 +70,8 @@ def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custo
         _never_ran(key, world.tenant_id, allowed.charges, moment)
     actor = Actor(key.kind, key.key_id, {"method": "bearer"})
     member = {"evaluation_id": said.evaluation_id, **said.member}
-    _record(Event.EXECUTION_REPORTED, allowed, tenant=world.tenant, actor=actor, now=moment.now, execution=member)
-    _announce(asked)
+    record(Event.EXECUTION_REPORTED, allowed, tenant=world.tenant, actor=actor, now=moment.now, execution=member)
+    announce(asked)
     return said.status
 
 
@@ -96,7 +84,7 @@ def overdue(evaluation_id: str, status: Custody, *, now: datetime) -> datetime |
     if found is None or found.status != status:
         return None
     with transaction.atomic():
-        asked = _asked(found.request_id, tenant_id=found.tenant_id)
+        asked = request_of(found.request_id, tenant_id=found.tenant_id)
         row = Execution.objects.select_for_update().get(pk=evaluation_id)
         if row.status != status or row.deadline is None:
             return None
@@ -109,22 +97,22 @@ def overdue(evaluation_id: str, status: Custody, *, now: datetime) -> datetime |
             with transaction.get_connection().cursor() as cursor:
                 caps.give_back(cursor, row.tenant_id, row.budget)
         event = Event.EXECUTION_REPORTED if lapsed else Event.EXECUTION_INDETERMINATE
-        allowed = _of_record(ledger.find(found.tenant.slug, evaluation_id) or {})
+        allowed = of_record(ledger.find(found.tenant.slug, evaluation_id) or {})
         actor = Actor("system", "enforcement")
         member = {"evaluation_id": evaluation_id, "status": after.value}
-        _record(event, allowed, tenant=found.tenant.slug, actor=actor, now=now, execution=member)
-        _announce(asked)
+        record(event, allowed, tenant=found.tenant.slug, actor=actor, now=now, execution=member)
+        announce(asked)
     return None
 
 
-def _asked(request_id: str, *, tenant_id: int) -> AccessRequest | None:
-    """The request that the call was approved by, locked: its thread is where the execution is recorded."""
+def request_of(request_id: str, *, tenant_id: int) -> AccessRequest | None:
+    """The request that the call was approved or waived by, locked: its thread is where the execution is recorded."""
     return lifecycle.locked(request_id, tenant_id=tenant_id) if request_id else None
 
 
-def _announce(asked: AccessRequest | None) -> None:
-    """Who approved it hears what became of it, wherever they were asked."""
-    if asked is not None:
+def announce(asked: AccessRequest | None) -> None:
+    """Who approved it hears what became of it, wherever they were asked. Who granted a waiver is spared each use."""
+    if asked is not None and asked.asked_by_id is None:
         lifecycle.announce(asked, Change.REPORTED)
 
 
@@ -134,39 +122,25 @@ def remind(evaluation_id: str, *, tenant: str, at: datetime, status: Custody) ->
     enqueue(REMINDER, payload, run_at=at, dedupe=f"{REMINDER}:{evaluation_id}:{status}", tenant=tenant)
 
 
-# --- what was allowed
-
-
 def _allowed(evaluation_id: str, key: KeyView, world: World) -> Allowed:
     """Raises Problem: 404 for what this tenant never decided, 403 for another's allow, 409 for what was no allow."""
-    statement = ledger.find(world.tenant, evaluation_id)
-    if statement is None or statement["predicate"]["event"] != Event.DECISION_MADE:
-        raise Problem(Kind.NOT_FOUND, "No such evaluation.")
-    predicate = statement["predicate"]
-    if predicate["actor"]["id"] != key.key_id:
+    statement = decided(evaluation_id, world)
+    if statement["predicate"]["actor"]["id"] != key.key_id:
         raise Problem(Kind.FORBIDDEN, "Only the credential that was given this decision may report on it.")
-    if not predicate["decision"]["permitted"]:
-        raise Problem(Kind.CONFLICT, "This call was not allowed, so there is nothing to report.")
-    return _of_record(statement)
-
-
-def _of_record(statement: Mapping[str, Any]) -> Allowed:
-    predicate = statement["predicate"]
-    request = predicate.get("request", {})
-    thread: str = predicate["thread"]["id"]
-    row = Record.objects.only("session", "transaction").get(log=predicate["log"], event_id=predicate["event_id"])
-    return Allowed(
-        commitment="sha256:" + statement["subject"][0]["digest"]["sha256"],
-        session=row.session,
-        transaction=row.transaction,
-        thread=thread,
-        request_id=request.get("id", ""),
-        action=predicate["action"],
-        charges=tuple(predicate.get("budget", {}).get("charges", ())),
-    )
+    return of_record(statement)
 
 
 # --- the steps
+
+
+def hold(evaluation_id: str, allowed: Allowed, *, tenant_id: int, credential_id: int, now: datetime) -> Execution:
+    """Keep an allow that nobody reports on, for whoever speaks of it next. It may still be taken up at any time, and
+    does not lapse: a PEP that reports nothing may have run it, so that its silence gives no spend back.
+    """
+    return Execution.objects.create(
+        evaluation_id=evaluation_id, tenant_id=tenant_id, credential_id=credential_id, request_id=allowed.request_id,
+        action_digest="", thread=allowed.thread, status=Custody.RESERVED, reserved_at=now, budget=list(allowed.charges),
+    )  # fmt: skip
 
 
 def _first(said: Report, allowed: Allowed, *, key: KeyView, world: World, moment: Moment) -> None:
@@ -203,7 +177,7 @@ def _next(row: Execution, said: Report, moment: Moment) -> None:
     changes: dict[str, Any] = {"status": said.status, "report": {**row.report, **said.told, "key": said.key}}
     rows = Execution.objects.filter(pk=row.pk, status__in=_AFTER[said.status])
     if said.status is Custody.EXECUTING:
-        rows = rows.filter(deadline__gt=moment.now)
+        rows = rows.filter(Q(deadline__isnull=True) | Q(deadline__gt=moment.now))  # none: it may be taken up any time
         changes |= {"started_at": moment.now, "deadline": moment.now + settings.COUNTERSIGN.execution_limit}
     else:
         changes |= {"finished_at": moment.now}
@@ -221,11 +195,20 @@ def _conflict(status: Custody) -> Problem:
     return Problem(Kind.CONFLICT, f"The execution is {status.value}; this report cannot follow.")
 
 
-def _record(
-    event: Event, allowed: Allowed, *, tenant: str, actor: Actor, now: datetime, execution: Mapping[str, Any]
+def record(
+    event: Event,
+    allowed: Allowed,
+    *,
+    tenant: str,
+    actor: Actor,
+    now: datetime,
+    execution: Mapping[str, Any],
+    event_id: str | None = None,
 ) -> None:
+    """One more record of an execution, in the thread of its decision, whose lock the caller holds."""
     ledger.append(
         event,
+        event_id=event_id,
         tenant=tenant,
         thread=allowed.thread,
         actor=actor,

@@ -75,7 +75,9 @@ class Custody(models.TextChoices):
 
 
 class Execution(models.Model):
-    """What a PEP does with one allow. Made with the allow when an approval was used, else by the first report."""
+    """What a PEP does with one allow. Made with the allow if an approval or a waiver was used, else by the first word
+    about it. Without a `deadline` a reservation does not lapse: nobody knows whether its PEP reports at all.
+    """
 
     evaluation_id = models.CharField(max_length=40, primary_key=True)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="executions")
@@ -95,4 +97,30 @@ class Execution(models.Model):
         constraints = [models.CheckConstraint(condition=Q(status__in=Custody.values), name="execution_status_is_known")]
         indexes = [
             models.Index(fields=["deadline"], condition=Q(status__in=["reserved", "executing"]), name="execution_due")
+        ]
+
+
+class Finding(models.TextChoices):
+    """What whoever looks at the effect of a call can find."""
+
+    VERIFIED = "verified"
+    DIVERGED = "diverged"
+    UNVERIFIABLE = "unverifiable"
+
+
+class Verification(models.Model):
+    """What one verifier saw of one execution; `id` is its record's. The same words again are the same fact."""
+
+    id = models.CharField(max_length=40, primary_key=True)
+    execution = models.ForeignKey(Execution, on_delete=models.PROTECT, related_name="verifications", db_index=False)
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
+    finding = models.CharField(max_length=12, choices=Finding.choices)
+    digest = models.CharField(max_length=71)  # of all that was said
+    said = models.JSONField(default=dict, blank=True)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(finding__in=Finding.values), name="verification_finding_is_known"),
+            models.UniqueConstraint(fields=["execution", "credential", "digest"], name="verification_said_once"),
         ]

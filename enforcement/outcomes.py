@@ -1,16 +1,20 @@
 """`POST /access/v1/outcomes`: bytes in, a report checked; where the execution stands now out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from countersign.proof import canonical, digests
-from enforcement import executions, http, moments, parse, pool
+from enforcement import authn, decide, executions, http, moments, parse, pool
 from enforcement.authn import Caller
 from enforcement.executions import Report
+from enforcement.group import Stale
 from enforcement.http import Request, Response
 from enforcement.models import Custody
-from enforcement.problems import Kind, Problem
+from enforcement.moments import Moment
+from enforcement.problems import Kind, Problem, unavailable
+
+T = TypeVar("T")
 
 _SAYABLE = {
     status.value: status for status in (Custody.EXECUTING, Custody.COMMITTED, Custody.FAILED, Custody.INDETERMINATE)
@@ -22,14 +26,25 @@ MAX_KEY = 200
 async def post(request: Request, caller: Caller) -> Response:
     """Raises Problem."""
     report = _report(parse.document(request.body), request.headers.get("idempotency-key", ""))
-    status = await pool.run(_in_transaction, report, caller)
+    status = await in_transaction(
+        request, caller, lambda who, moment: executions.report(report, key=who.key, world=who.world, moment=moment)
+    )
     return http.json({"evaluation_id": report.evaluation_id, "status": status.value})
 
 
-def _in_transaction(report: Report, caller: Caller) -> Custody:
-    return moments.of(
-        caller.world, lambda moment: executions.report(report, key=caller.key, world=caller.world, moment=moment)
-    )
+async def in_transaction(request: Request, caller: Caller, work: Callable[[Caller, Moment], T]) -> T:
+    """What `work` answers, committed, for a caller who is still one in the world of now. Raises Problem."""
+    for _ in range(decide.ROUNDS):
+        try:
+            return await pool.run(_once, caller, work)
+        except Stale as stale:
+            await decide.renew(stale)
+            caller = await authn.caller(request.headers)
+    raise unavailable("The policy changes faster than this can be recorded.")
+
+
+def _once(caller: Caller, work: Callable[[Caller, Moment], T]) -> T:
+    return moments.of(caller.world, lambda moment: work(caller, moment))
 
 
 def _report(document: Mapping[str, Any], key: str) -> Report:
@@ -42,9 +57,9 @@ def _report(document: Mapping[str, Any], key: str) -> Report:
     if len(key) > MAX_KEY:
         raise Problem(Kind.UNREPRESENTABLE, f"`Idempotency-Key` must have at most {MAX_KEY} characters.")
     told = {name: document[name] for name in (*_TIMES, "result_digest", "changes", "usage") if name in document}
-    member: dict[str, Any] = {"status": status, **{name: _time(told[name], name) for name in _TIMES if name in told}}
+    member: dict[str, Any] = {"status": status, **{name: time_of(told[name], name) for name in _TIMES if name in told}}
     if "result_digest" in told:
-        member["result_digest"] = _digest(told["result_digest"])
+        member["result_digest"] = digest_of(told["result_digest"])
     if "changes" in told:
         member["changes_digest"] = _changes(told["changes"])
     if "usage" in told and not isinstance(told["usage"], dict):
@@ -52,7 +67,7 @@ def _report(document: Mapping[str, Any], key: str) -> Report:
     return Report(evaluation_id, _SAYABLE[status], member, told, key)
 
 
-def _time(value: Any, name: str) -> str:
+def time_of(value: Any, name: str) -> str:
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:
@@ -62,7 +77,7 @@ def _time(value: Any, name: str) -> str:
     return str(value)
 
 
-def _digest(value: Any) -> str:
+def digest_of(value: Any) -> str:
     try:
         return digests.check(value)
     except digests.NotADigest as error:

@@ -15,6 +15,7 @@ from enforcement import asking, budgets, caps, telling
 from enforcement.asking import Step
 from enforcement.budgets import Asks, Claim
 from enforcement.clock import at
+from enforcement.models import Custody, Execution
 from enforcement.moments import Moment
 from evidence.journal import timestamp
 
@@ -63,6 +64,7 @@ def _allow(step: Step, moment: Moment, asks: Asks, lifted: Lifted) -> bytes:
     if failed is not None:
         raise _OverCap(failed.refusal)
     charged = budgets.charges(asks.demands, int(moment.now.timestamp()))
+    _reserve(step, moment, taken, charged)
     members: dict[str, Any] = {"budget": telling.budget(charged)} if charged else {}
     told = asking.recorded(
         step,
@@ -76,6 +78,17 @@ def _allow(step: Step, moment: Moment, asks: Asks, lifted: Lifted) -> bytes:
     )
     using.finish(taken, now=moment.now)
     return told
+
+
+def _reserve(step: Step, moment: Moment, taken: Use, charged: list[dict[str, str]]) -> None:
+    """Hand the call into custody, without an end: what a PEP never reports on stays as it is, and neither its spend nor
+    the use comes back, for it may have run. The waiver itself goes on.
+    """
+    Execution.objects.create(
+        evaluation_id=step.evaluation_id, tenant_id=step.world.tenant_id, credential_id=step.key.id,
+        request_id=taken.waiver.request_id, action_digest=step.asked.call.action_digest,
+        thread=taken.waiver.request_id, status=Custody.RESERVED, reserved_at=moment.now, budget=charged,
+    )  # fmt: skip
 
 
 def _without(step: Step, moment: Moment, asks: Asks) -> bytes:

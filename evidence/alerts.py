@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.dispatch import Signal
+
 from countersign.proof.events import Event
 from evidence import ledger
 from evidence.ledger import Actor
 
 _LATEST = 50
+
+alert_fired = Signal()
+"""Sent in the transaction of the alert, with `tenant`, `name`, `detail` and the record's `event_id`. Receivers use no
+network, and one that fails takes the alert back with what it is about.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +30,10 @@ class Alert:
 
 def fire(name: str, *, tenant: str, actor: Actor, now: datetime, detail: Mapping[str, Any]) -> None:
     """Record an alert in the caller's transaction. Alerts of a tenant are written one at a time."""
-    ledger.append(
+    written = ledger.append(
         Event.ALERT_FIRED, tenant=tenant, thread=ledger.ALERTS, actor=actor, now=now, detail={"alert": name, **detail}
     )
+    alert_fired.send(sender=Alert, tenant=tenant, name=name, detail=detail, event_id=written.event_id)
 
 
 def latest(tenant: str, *, since: datetime) -> Sequence[Alert]:

@@ -1,0 +1,52 @@
+"""An alert that somebody must act on in; a word to the tenant's administrators, each told once, out."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.db import transaction
+from django.dispatch import receiver
+
+from connectors import alerts, once, plain
+from connectors.deliver import say_later
+from evidence import clock
+from evidence.alerts import alert_fired
+from outbox.queue import enqueue, handler
+from registry.models import Tenant
+
+ALARM = "connectors.alarm"
+DIVERGED = "outcome.diverged"
+
+
+@receiver(alert_fired)
+def on_alert(tenant: str, name: str, detail: Mapping[str, Any], event_id: str, **_signal: Any) -> None:
+    """Runs in the transaction of the alert: the job commits with it."""
+    if name == DIVERGED:
+        enqueue(ALARM, {"tenant": tenant, "event": event_id, "detail": dict(detail)}, tenant=tenant)
+
+
+@handler(ALARM)
+def tell(payload: Mapping[str, Any]) -> None:
+    """Have it said to each of them once. Safe to repeat."""
+    tenant, now = Tenant.objects.get(slug=payload["tenant"]), clock.now()
+    words = _words(tenant, payload["detail"])
+    for place in alerts.administrators(tenant):
+        with transaction.atomic():
+            if once.first(ALARM, f"{payload['event']}:{place.kind}:{place.key}", now=now):
+                say_later(tenant, place, words)
+
+
+def _words(tenant: Tenant, detail: Mapping[str, Any]) -> str:
+    """In names of the registry and ids alone; what the verifier wrote stays in the house."""
+    action = detail["action"]
+    names = {name: str(action[name]) for name in ("agent", "tool") if name in action}
+    what = plain.line(" · ".join((*names.values(), str(action.get("method", "")))), most=200)
+    return "\n".join(
+        (
+            f"Countersign: a call of {tenant.slug} had another effect than was reported",
+            f"{what}: an independent verifier found that it diverged. Evaluation {detail['evaluation']}.",
+            "Look at what the tool did, and deactivate the agent or its enforcement point if you cannot explain it.",
+            f"{settings.COUNTERSIGN.base_url}/decisions/?{urlencode(names)}",
+        )
+    )
