@@ -76,9 +76,9 @@ def check_speaks(key: KeyView) -> None:
 
 
 def check_reach(key: KeyView, subject_type: str, subject_id: str) -> None:
-    """Raises Problem (403) if this credential does not speak for that subject."""
+    """Raises Problem (403) if this credential does not speak for that subject. What was sent is not quoted."""
     if not reaches(key, subject_type, subject_id):
-        raise Problem(Kind.FORBIDDEN, f"This credential does not speak for that {subject_type[:60]}.")
+        raise Problem(Kind.FORBIDDEN, "This credential does not speak for that subject.")
 
 
 def reaches(key: KeyView, subject_type: str, subject_id: str) -> bool:

@@ -62,6 +62,8 @@ class TestErrors:
             lambda secret: question(principal={"type": secret, "id": [secret]}),
             lambda secret: question(action={"name": {secret: secret}}),
             lambda secret: question(resource={"type": "tool", "id": [secret]}),
+            lambda secret: question(subject={"type": secret, "id": "x"}),
+            lambda secret: question(subject={"type": "agent", "id": secret}),
             lambda secret: {"subject": secret},
             lambda secret: [secret],
             lambda secret: secret,
@@ -70,7 +72,7 @@ class TestErrors:
                 b'{"a": 1, ' + json.dumps(secret).encode() + b": 2, " + json.dumps(secret).encode() + b": 3}"
             ),
         ],
-        ids=range(14),
+        ids=range(16),
     )
     @pytest.mark.parametrize("path", [EVALUATION, "/access/v1/evaluations", REQUESTS, OUTCOMES])
     def test_abuse_103_no_problem_quotes_what_it_was_sent(self, acme, path, body):
