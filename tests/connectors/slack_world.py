@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.slack import acting, payloads
 from examples.lookalikes.slack.acme import APPROVALS, acme, user_id
-from examples.lookalikes.slack.faults import Fault
 from examples.lookalikes.slack.sending import deliver, signed
 from examples.lookalikes.slack.server import serving
 from examples.lookalikes.slack.socket import Sockets

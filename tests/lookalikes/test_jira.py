@@ -12,7 +12,7 @@ import jira
 import pytest
 import requests
 
-from examples.lookalikes.jira.faults import Fault
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.jira.server import Jira
 from examples.lookalikes.jira.site import Issue, Refused
 from tests.lookalikes.listening import App, listening

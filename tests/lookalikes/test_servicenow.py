@@ -8,8 +8,8 @@ from threading import Thread
 import httpx2
 import pytest
 
+from examples.lookalikes.faults import Fault, Faults
 from examples.lookalikes.servicenow.api import application
-from examples.lookalikes.servicenow.faults import Fault, Faults
 from examples.lookalikes.servicenow.instance import APPROVALS, CHANGES, Instance, Person
 from examples.lookalikes.servicenow.rule import BusinessRule, signature
 from examples.lookalikes.servicenow.serving import served
@@ -34,7 +34,7 @@ class Now:
 
 @pytest.fixture
 def now() -> Iterator[Now]:
-    instance, faults = Instance(), Faults()
+    instance, faults = Instance(), Faults("servicenow")
     with served(application(instance, faults)) as url:
         yield Now(url, instance, faults)
 

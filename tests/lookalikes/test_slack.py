@@ -5,7 +5,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from slack_sdk.webhook import WebhookClient
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from examples.lookalikes import faults
 from examples.lookalikes.slack import rules
 from examples.lookalikes.slack.acme import APPROVALS, GENERAL
 from examples.lookalikes.slack.acting import Impossible
-from examples.lookalikes.slack.faults import Fault
 from examples.lookalikes.slack.workspace import ALL_SCOPES, Refused
 from tests.connectors.slack_world import SlackWorld, words_in
 from tests.lookalikes.listening import App, listening
@@ -552,10 +551,17 @@ class TestFaults:
             slack.chat_postMessage(channel=APPROVALS, text="x")
         assert len(world.messages()) - before == posted
 
-    @pytest.mark.parametrize("member", fields(Fault), ids=lambda member: member.name)
-    def test_are_described_for_those_who_try_them(self, member: Any):
+    @pytest.mark.parametrize("member", faults.members("slack"))
+    def test_are_described_for_those_who_try_them(self, member: str):
         page = (Path(__file__).parents[2] / "docs" / "slack.md").read_text()
-        assert f"`{member.name}`" in page.split("## Without a workspace")[1]
+        assert f"`{member}`" in page.split("## Without a workspace")[1]
+
+    @pytest.mark.parametrize(
+        ("system", "what"), [("slack", {"location": "/"}), ("jira", {"error": "x"}), ("servicenow", {"garbage": True})]
+    )
+    def test_that_a_system_cannot_have_are_refused(self, system: str, what: dict[str, Any]):
+        with pytest.raises(ValueError, match="here"):
+            faults.Faults(system).add(faults.Fault(**what))
 
     def test_are_set_over_http_too(self, world: SlackWorld, slack: WebClient):
         asked = httpx2.post(f"{world.url}/_/faults", json={"where": "auth.test", "error": "fatal_error"})

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from examples.lookalikes.jira.faults import Fault
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.jira.site import (
     LONGEST_LABEL,
     LONGEST_SUMMARY,
@@ -277,7 +277,7 @@ def _broken(fault: Fault) -> Response | None:
     if fault.status is None:
         return None
     given = {"Retry-After": fault.retry_after, "Location": fault.location}
-    headers = {name: value for name, value in given.items() if value is not None}
+    headers = {name: str(value) for name, value in given.items() if value is not None}
     told: Json = {"errorMessages": [f"fault {fault.status}"], "errors": {}}
     return JSONResponse(told, fault.status, headers=headers)
 

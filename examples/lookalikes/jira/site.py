@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from examples.lookalikes.jira.faults import Faults
+from examples.lookalikes.faults import Faults
 
 Json = dict[str, Any]
 Emit = Callable[[str, Json], None]
@@ -115,7 +115,7 @@ class Site:
         self.projects: dict[str, Project] = {}
         self.issues: dict[str, Issue] = {}
         self.calls: list[Called] = []
-        self.faults = Faults(storm=storm)
+        self.faults = Faults("jira", storm=storm)
         self.index_delay = index_delay
         self.emit: Emit = lambda _event, _payload: None
         self._last_id = 10_000

@@ -3,8 +3,8 @@
 import sys
 import threading
 
+from examples.lookalikes.faults import Faults
 from examples.lookalikes.servicenow.api import application
-from examples.lookalikes.servicenow.faults import Faults
 from examples.lookalikes.servicenow.instance import Instance
 from examples.lookalikes.servicenow.rule import BusinessRule
 from examples.lookalikes.servicenow.serving import served
@@ -13,7 +13,7 @@ PORT = 8003
 
 
 def main() -> None:
-    instance, faults = Instance(), Faults()
+    instance, faults = Instance(), Faults("servicenow")
     service = instance.person("countersign", "itil", "approval_admin", automation=True)
     erin = instance.person("erin", "approver_user", name="Erin Ek")
     if len(sys.argv) == 3:  # noqa: PLR2004  the program, a URL, a secret

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from examples.lookalikes.servicenow.faults import Fault, Faults
+from examples.lookalikes.faults import Fault, Faults
 from examples.lookalikes.servicenow.instance import (
     APPROVALS,
     CHANGES,
@@ -53,7 +53,7 @@ def application(instance: Instance, faults: Faults) -> Starlette:
         if fault.drop == "before":
             return Dropped()
         if fault.status is not None:
-            headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
+            headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after else {}
             return _refusal(Refused(fault.status, "A fault on purpose"), headers)
         try:
             answered = _serve(instance, request, await _body(request))

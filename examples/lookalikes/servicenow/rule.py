@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-from examples.lookalikes.servicenow.faults import Fault, Faults
+from examples.lookalikes.faults import Fault, Faults
 from examples.lookalikes.servicenow.instance import APPROVALS, Person, Row
 
 log = logging.getLogger(__name__)

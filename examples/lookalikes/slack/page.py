@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.slack import acting, screen
-from examples.lookalikes.slack.faults import Fault
 from examples.lookalikes.slack.socket import Sockets
 from examples.lookalikes.slack.workspace import Delivered, Workspace
 

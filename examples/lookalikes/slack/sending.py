@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import httpx2
 
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.slack import payloads
-from examples.lookalikes.slack.faults import Fault
 from examples.lookalikes.slack.socket import Sockets
 from examples.lookalikes.slack.workspace import Delivered, Json, Workspace
 

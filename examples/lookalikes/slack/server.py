@@ -14,8 +14,8 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.slack import methods, page
-from examples.lookalikes.slack.faults import Fault
 from examples.lookalikes.slack.responding import respond
 from examples.lookalikes.slack.socket import Sockets
 from examples.lookalikes.slack.workspace import Refused, Workspace

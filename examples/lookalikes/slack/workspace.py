@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from examples.lookalikes.slack.faults import Faults
+from examples.lookalikes.faults import Faults
 
 ALL_SCOPES = frozenset(
     {"chat:write", "commands", "im:write", "users:read", "users:read.email", "channels:history", "groups:history"}
@@ -147,7 +147,7 @@ class Workspace:
         self.tickets: set[str] = set()
         self.calls: list[Called] = []
         self.delivered: list[Delivered] = []
-        self.faults = Faults(storm=self.storm)
+        self.faults = Faults("slack", storm=self.storm)
         self.revision = 0
         self._last_ts = 0
         self.add_person(Person(self.bot_user, "countersign", self.app_name, "", is_bot=True))

@@ -10,7 +10,7 @@ from approvals.models import AccessRequest, Vote
 from connectors.jira import jobs
 from connectors.models import Delivery, Seen
 from evidence import clock
-from examples.lookalikes.jira.faults import Fault
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.jira.site import Move
 from outbox.models import Job
 from tests.approvals import asking

@@ -10,7 +10,7 @@ import pytest
 from connectors.jira import api, board
 from connectors.jira.transport import Jira, open_
 from connectors.port import Account, Board, Item, Moment, Place, TransportError, Waiting
-from examples.lookalikes.jira.faults import Fault
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.jira.server import Jira as Server
 from tests.connectors import sample
 

@@ -12,7 +12,7 @@ from connectors.models import Delivery
 from connectors.servicenow import looking, transport
 from connectors.servicenow.inbound import LOOK, Hint, take
 from evidence import clock
-from examples.lookalikes.servicenow.faults import Fault
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.servicenow.instance import APPROVALS, CHANGES, USERS, Person
 from examples.lookalikes.servicenow.rule import BusinessRule
 from outbox import pump

@@ -10,7 +10,7 @@ from connectors import telling
 from connectors.port import Account, Line, Moment, Place, TransportError
 from connectors.servicenow import card, table, transport
 from connectors.servicenow.transport import ServiceNow
-from examples.lookalikes.servicenow.faults import Fault
+from examples.lookalikes.faults import Fault
 from examples.lookalikes.servicenow.instance import APPROVALS, CHANGES
 from tests.approvals.asking import DENY, TOTP, opened, requirement, vote
 from tests.connectors.sample import HOSTILE, OPENED, closed, told

@@ -11,8 +11,8 @@ from connectors.models import Delivery
 from connectors.port import Account, Place
 from connectors.servicenow import looking as looking  # its job registers itself
 from evidence import clock
+from examples.lookalikes.faults import Faults
 from examples.lookalikes.servicenow.api import application
-from examples.lookalikes.servicenow.faults import Faults
 from examples.lookalikes.servicenow.instance import APPROVALS, CHANGES, Instance, Person, Row
 from examples.lookalikes.servicenow.serving import served
 from outbox import pump
@@ -86,7 +86,11 @@ def connected(
 ) -> Iterator[Now]:
     """erin and frank are linked, carol is not. The channel asks finance."""
     acme = world(quorum=quorum, step_up=step_up)
-    instance, faults, secret = Instance(strict_states=strict_states), Faults(storm=storm), secrets.token_urlsafe(24)
+    instance, faults, secret = (
+        Instance(strict_states=strict_states),
+        Faults("servicenow", storm=storm),
+        secrets.token_urlsafe(24),
+    )
     service = instance.person("countersign", "itil", "approval_admin", automation=True)
     erin, frank = (instance.person(name, "approver_user") for name in ("erin", "frank"))
     for member, person in ((acme.erin, erin), (acme.frank, frank)):
