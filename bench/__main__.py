@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import connectors, decision, evaluate, scrub, slack_click
+from bench import connectors, decision, evaluate, scrub, slack_click, waivers
 
 OUT = Path(__file__).parent.parent / "var" / "bench.json"
 SUITES = {
     "evaluate": evaluate.rows,
+    "waivers": waivers.rows,
     "decision": decision.rows,
     "scrub": scrub.rows,
     "connectors": connectors.rows,

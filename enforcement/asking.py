@@ -48,7 +48,8 @@ def repeated(step: Step, moment: Moment) -> bytes | None:
     given = attempts.find(moment.cursor, [name]).get(name)
     if given is None:
         return None
-    return given.again(attempts.digest_of(step.asked.call), allowed_now=step.asked.approval is not None or step.lifted is not None)
+    allowed_now = step.asked.approval is not None or step.lifted is not None
+    return given.again(attempts.digest_of(step.asked.call), allowed_now=allowed_now)
 
 
 def answer(step: Step, moment: Moment) -> bytes:

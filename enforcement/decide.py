@@ -20,6 +20,7 @@ from enforcement import (
     judged,
     memory,
     moments,
+    obliging,
     parse,
     pool,
     telling,
@@ -70,8 +71,10 @@ def judge(caller: Caller, body: bytes) -> Step:
     world, now = caller.world, at(offset)
     verdict = evaluate(world.bundle, asked.call, now=now)
     lifted = None
-    if world.waivers.all and asked.approval is None and verdict.outcome is not Outcome.ALLOW:
+    if world.waivers.all and verdict.rule is not None and verdict.outcome is not Outcome.ALLOW and not asked.approval:
         lifted = lift(world.waivers, world.bundle, asked.call, verdict, now=now)
+    if asked.supported is not None:
+        verdict, lifted = obliging.judged(world, asked, verdict, lifted, now=now)
     return Step(asked, caller.key, world, ids.of("eva", chance.salt()[:16]), verdict, offset, lifted)
 
 
@@ -104,7 +107,7 @@ def plain(step: Step) -> Judged:
     asks = budgets.NOTHING
     if told.said.permitted:
         asks = _asks(step.world, step.asked)
-    elif step.asked.approval is not None:
+    elif step.asked.approval is not None and step.verdict.reason is not Reason.OBLIGATION_UNSUPPORTED:
         told = telling.told(step, _no_help(told.said), step.world)
     return _judged(step, told, asks)
 

@@ -13,7 +13,7 @@ from countersign.policy import verdicts
 from countersign.policy.bundle import Bundle
 from countersign.policy.cel import Environment, EvaluationError
 from countersign.policy.lanes import Lane
-from countersign.policy.laying import lay
+from countersign.policy.laying import lane_of, lay
 from countersign.policy.risk import amount_points, as_cel, score
 from countersign.policy.rules import Rule
 from countersign.policy.values import Call, Reason, Risk, Verdict
@@ -81,7 +81,7 @@ def facts_of(bundle: Bundle, call: Call, *, now: datetime) -> "Facts":
     """What conditions see of this call, its risk without what its arguments add: for what is asked beside the rules."""
     key = (call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id, call.intent)
     facts: Facts = _new(Facts)
-    facts.given = (call, bundle.lanes.recent.get(key) or lay(bundle, key), now, 0)
+    facts.given = (call, lane_of(bundle, key), now, 0)
     facts.arguments, facts.intent = call.arguments, call.intent or ""
     return facts
 

@@ -15,6 +15,11 @@ _IN_THEIR_PLACE = Rule(id="", effect=Outcome.ALLOW, match=Match(), message="A wa
 _EFFECTS = (Outcome.DENY, Outcome.ESCALATE, Outcome.ALLOW)
 
 
+def lane_of(bundle: Bundle, key: Key) -> Lane:
+    """The lane of these names, as it is remembered or new."""
+    return bundle.lanes.recent.get(key) or bundle.lanes.promoted(key) or lay(bundle, key)
+
+
 def lay(bundle: Bundle, key: Key, *, lifted: frozenset[str] = frozenset()) -> Lane:
     """The lane of these names. One that unknown names lead to is not kept: there is no end to them.
 

@@ -17,6 +17,7 @@ MATCH_KEYS = ("agents", "subjects", "tools", "resources", "methods", "actions", 
 MAX_REASON = 500
 TOOL_RULE = "tool"  # the synthetic rule of a tool that always escalates
 
+_NOT_WHAT_IT_DOES = ("reason", "waivable")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 
 Typed = tuple[str, str]  # an entity's type and a glob for its id
@@ -35,7 +36,7 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One compiled rule. `binds` is false where the rule says `observe`; `default_step_up` where its approval block
-    names no step-up, so that the tool's tier decides. `digest` names all of it but its words: a waiver of the rule
+    names no step-up, so that the tool's tier decides. `digest` names what it does: a waiver of the rule
     holds for the rule it was granted on, and for no other of that id.
     """
 
@@ -77,7 +78,7 @@ def read_rule(form: Form, value: object, path: Path, *, mode: Mode) -> Rule | No
         default_step_up=requirement is not None and "step_up" not in block["approval"],
         waivable=waivable,
         obligations=obligations,
-        digest=digest_of({name: part for name, part in block.items() if name != "reason"}),
+        digest=digest_of({name: part for name, part in block.items() if name not in _NOT_WHAT_IT_DOES}),
     )
 
 

@@ -89,6 +89,7 @@ class Reason(StrEnum):
     APPROVAL_AVAILABLE = "approval_available"
     GRANT_PENDING = "grant_pending"
     UNAVAILABLE = "unavailable"
+    OBLIGATION_UNSUPPORTED = "obligation_unsupported"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,13 @@ from countersign.policy import verdicts
 from countersign.policy.bundle import Bundle
 from countersign.policy.cel import Condition, EvaluationError
 from countersign.policy.evaluate import evaluate, facts_of
-from countersign.policy.globs import Memo
 from countersign.policy.index import Index
-from countersign.policy.lanes import Key, Lane
-from countersign.policy.laying import lay
-from countersign.policy.rules import Match
+from countersign.policy.lanes import VERDICTS_PER_LANE, Key, Lane
+from countersign.policy.laying import lane_of, lay
+from countersign.policy.rules import Match, Rule
 from countersign.policy.values import Because, Call, Mode, Outcome, Reason, Tier, Verdict
 
-LANES_KEPT: Final = 8192
+REMEMBERED: Final = 40_000
 RESOURCE: Final = "waiver"
 """The type of what is asked for when a waiver is: no waiver ever lifts a rule about those."""
 
@@ -73,37 +72,61 @@ class Lifted:
     without: Verdict
 
 
-class Waivers:
-    """All waivers of a tenant that are in force. Immutable but for what it remembers of the names it was asked."""
+class Ready:
+    """A waiver that fits a call's names, rule and registry, the lane in which its rules are lifted, and what it made of
+    the verdicts of that lane so far.
+    """
 
-    __slots__ = ("_candidates", "_index", "_lanes", "all")
+    __slots__ = ("lane", "lifted", "waiver")
+
+    def __init__(self, waiver: Waiver, lane: Lane) -> None:
+        self.waiver = waiver
+        self.lane = lane
+        self.lifted: dict[int, tuple[Verdict, Lifted]] = {}
+
+
+class Waivers:
+    """All waivers of a tenant that are in force. Immutable but for what it remembers of the verdicts it was shown.
+
+    A verdict that a rule gave is one object for one bundle and one set of names (`Lane.verdicts`), so what could lift
+    it is remembered by its identity; `is` says whether it is still the same.
+    """
+
+    __slots__ = ("_index", "all", "remembered")
 
     def __init__(self, waivers: Sequence[Waiver] = ()) -> None:
         self.all = tuple(sorted(waivers, key=lambda one: (one.expires_at, one.id)))  # what ends first is used first
         self._index = Index(self.all)
-        self._candidates: Memo[tuple[Waiver, ...]] = Memo(LANES_KEPT)
-        self._lanes: Memo[tuple[Bundle, Lane]] = Memo(LANES_KEPT)
+        self.remembered: dict[int, tuple[Verdict, tuple[Ready, ...]]] = {}
 
-    def candidates(self, key: Key) -> tuple[Waiver, ...]:
-        """Those that may speak of these names, in the order they are used."""
-        known = self._candidates.get(key)
-        if known is None:
-            subject_type, subject_id, action, resource_type, resource_id, intent = key
-            found = self._index.candidates(
-                (subject_type, subject_id), action, (resource_type, resource_id), intent or ""
-            )
-            known = tuple(one for one in found if _is_pinned(one, key))
-            self._candidates.put(key, known)
-        return known
+    def could_lift(self, bundle: Bundle, call: Call, verdict: Verdict) -> tuple[Ready, ...]:
+        """Those that could turn `verdict` on a call of these names into an allow, in the order they are used.
 
-    def lane(self, bundle: Bundle, key: Key, lifted: frozenset[str]) -> Lane:
-        """How calls of these names are judged when these rules are lifted."""
-        place = (key, lifted)
-        known = self._lanes.get(place)
-        if known is None or known[0] is not bundle:
-            known = (bundle, lay(bundle, key, lifted=lifted))
-            self._lanes.put(place, known)
-        return known[1]
+        None where no rule said so (registry, risk, nothing matched), or nothing is held up.
+        """
+        rule = verdict.rule
+        if not self.all or rule is None or verdict.outcome is Outcome.ALLOW or verdict.mode is Mode.OBSERVE:
+            return ()
+        found = tuple(self._fitting(bundle, _key(call), rule))
+        if len(self.remembered) >= REMEMBERED:
+            self.remembered = {}
+        self.remembered[id(verdict)] = (verdict, found)
+        return found
+
+    def _fitting(self, bundle: Bundle, key: Key, rule: str) -> Iterator[Ready]:
+        subject_type, subject_id, action, resource_type, resource_id, intent = key
+        found = self._index.candidates((subject_type, subject_id), action, (resource_type, resource_id), intent or "")
+        if not found:
+            return
+        rules = {one.id: one for one in lane_of(bundle, key).rules}
+        for waiver in found:
+            if rule in waiver.rules and _is_pinned(waiver, key) and _as_granted(waiver, bundle, key):
+                lifted = frozenset(_liftable(waiver, rules))
+                yield Ready(waiver, lay(bundle, key, lifted=lifted))
+
+
+def _key(call: Call) -> Key:
+    return (call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id, call.intent)
 
 
 def _is_pinned(waiver: Waiver, key: Key) -> bool:
@@ -116,6 +139,25 @@ def _is_pinned(waiver: Waiver, key: Key) -> bool:
     return resource_type != RESOURCE
 
 
+def _as_granted(waiver: Waiver, bundle: Bundle, key: Key) -> bool:
+    """Whether the tool is still what people said yes to."""
+    _, _, _, resource_type, resource_id, _ = key
+    if resource_type != "tool":
+        return True
+    pin, compiled = waiver.tools[resource_id], bundle.tools[resource_id]
+    if compiled.schema_digest != pin.schema_digest or compiled.tool.risk_tier > pin.risk_tier:
+        return False
+    return waiver.condition is not None or not compiled.tool.wrapper
+
+
+def _liftable(waiver: Waiver, rules: Mapping[str, Rule]) -> Iterator[str]:
+    """Of its rules, those that are still the same and still say that they may be waived."""
+    for identifier, digest in waiver.rules.items():
+        rule = rules.get(identifier)
+        if rule is not None and rule.waivable and rule.digest == digest:
+            yield identifier
+
+
 def lift(
     waivers: Waivers, bundle: Bundle, call: Call, verdict: Verdict, *, now: datetime, without: Collection[str] = ()
 ) -> Lifted | None:
@@ -124,53 +166,34 @@ def lift(
     `without` names waivers that are not to be looked at. One waiver must lift every rule in the way: what two of them
     would let through together nobody has granted.
     """
-    if verdict.rule is None or verdict.outcome is Outcome.ALLOW or verdict.mode is Mode.OBSERVE:
-        return None  # no rule said so (registry, risk, nothing matched), or nothing is held up
-    key = (call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id, call.intent)
-    for waiver in waivers.candidates(key):
-        if verdict.rule not in waiver.rules or waiver.id in without or not waiver.not_before <= now < waiver.expires_at:
+    known = waivers.remembered.get(id(verdict))
+    could = known[1] if known is not None and known[0] is verdict else waivers.could_lift(bundle, call, verdict)
+    for ready in could:
+        waiver = ready.waiver
+        if waiver.id in without or not waiver.not_before <= now < waiver.expires_at:
             continue
-        found = _under(waivers, waiver, bundle, call, verdict, key=key, now=now)
-        if found is not None:
-            return Lifted(waiver, found, verdict)
+        if _holds(waiver, bundle, call, now=now):
+            judged = evaluate(bundle, call, now=now, lane=ready.lane)
+            if judged.outcome is Outcome.ALLOW:
+                return _lifted(ready, judged, verdict)
     return None
 
 
-def _under(
-    waivers: Waivers, waiver: Waiver, bundle: Bundle, call: Call, verdict: Verdict, *, key: Key, now: datetime
-) -> Verdict | None:
-    """The allow this waiver makes of `verdict`, if it does."""
-    if not _as_granted(waiver, bundle, call) or not _holds(waiver, bundle, call, now=now):
-        return None
-    lifted = frozenset(liftable(waiver, bundle, key))
-    lane = waivers.lane(bundle, key, lifted)
-    judged = evaluate(bundle, call, now=now, lane=lane)
-    if judged.outcome is not Outcome.ALLOW:
-        return None
-    words = f"Waiver {waiver.id} lets this call through."
-    return replace(
-        judged,
-        reason=Reason.WAIVER,
-        rule=verdict.rule,
-        reasons=(Because(Reason.WAIVER, words), *verdict.reasons),
-        obligations=verdicts.each_once((*verdict.obligations, *waiver.obligations, *judged.obligations)),
-    )
-
-
-def _as_granted(waiver: Waiver, bundle: Bundle, call: Call) -> bool:
-    """Whether tool and principal are still what people said yes to."""
-    if waiver.principals is not None and (call.principal is None or call.principal.id not in waiver.principals):
-        return False
-    if call.resource_type != "tool":
-        return True
-    pin, compiled = waiver.tools[call.resource_id], bundle.tools[call.resource_id]
-    if compiled.schema_digest != pin.schema_digest or compiled.tool.risk_tier > pin.risk_tier:
-        return False
-    return waiver.condition is not None or not compiled.tool.wrapper
+def _lifted(ready: Ready, judged: Verdict, verdict: Verdict) -> Lifted:
+    known = ready.lifted.get(id(judged))
+    if known is not None and known[0] is judged and known[1].without is verdict:
+        return known[1]
+    lifted = Lifted(ready.waiver, _told(ready.waiver, judged, verdict), verdict)
+    if len(ready.lifted) >= VERDICTS_PER_LANE:
+        ready.lifted = {}
+    ready.lifted[id(judged)] = (judged, lifted)
+    return lifted
 
 
 def _holds(waiver: Waiver, bundle: Bundle, call: Call, *, now: datetime) -> bool:
-    """Whether its condition is true of this call. One that errors is not."""
+    """Whether it is for this principal, and its condition is true of this call. One that errors is not."""
+    if waiver.principals is not None and (call.principal is None or call.principal.id not in waiver.principals):
+        return False
     if waiver.condition is None:
         return True
     try:
@@ -179,10 +202,13 @@ def _holds(waiver: Waiver, bundle: Bundle, call: Call, *, now: datetime) -> bool
         return False
 
 
-def liftable(waiver: Waiver, bundle: Bundle, key: Key) -> Iterator[str]:
-    """Of its rules, those that are still the same and still say that they may be waived."""
-    rules = {rule.id: rule for rule in lay(bundle, key).rules}
-    for identifier, digest in waiver.rules.items():
-        rule = rules.get(identifier)
-        if rule is not None and rule.waivable and rule.digest == digest:
-            yield identifier
+def _told(waiver: Waiver, judged: Verdict, verdict: Verdict) -> Verdict:
+    """The allow, with what would have been said first among its reasons, and what is obliged in its stead."""
+    words = f"Waiver {waiver.id} lets this call through."
+    return replace(
+        judged,
+        reason=Reason.WAIVER,
+        rule=verdict.rule,
+        reasons=(Because(Reason.WAIVER, words), *verdict.reasons),
+        obligations=verdicts.each_once((*verdict.obligations, *waiver.obligations, *judged.obligations)),
+    )
