@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
+from approvals.waivers.models import CalendarFeed as CalendarFeed
 from approvals.waivers.models import Control as Control
 from approvals.waivers.models import Waiver as Waiver
 from registry.models import Credential, Human, Membership, Tenant, User

@@ -6,7 +6,7 @@ E-mail addresses stay out too: evidence cannot be erased, so it carries a keyed 
 from typing import Any
 
 from evidence import keys
-from registry.models import Agent, Channel, Credential, Entity, Membership, Team, Tenant, Tool
+from registry.models import Agent, Channel, Credential, Entity, Membership, Team, Tenant, Tool, WaiverDraft
 
 
 def tenant(row: Tenant) -> dict[str, Any]:
@@ -69,6 +69,10 @@ def entity(row: Entity) -> dict[str, Any]:
 
 def channel(row: Channel) -> dict[str, Any]:
     return {"config": dict(row.config), "teams": sorted(row.teams)}
+
+
+def waiver_draft(row: WaiverDraft) -> dict[str, Any]:
+    return {"terms": dict(row.terms)}
 
 
 def credential(row: Credential) -> dict[str, Any]:

@@ -197,6 +197,20 @@ class Channel(models.Model):
         constraints = [models.UniqueConstraint(fields=["tenant", "kind", "key"], name="channel_is_unique")]
 
 
+class WaiverDraft(models.Model):
+    """Terms of a waiver that a blueprint proposes. Nothing lifts anything by standing here: a person has to ask."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="waiver_drafts")
+    draft_id = models.CharField("id", max_length=200)
+    terms = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "draft_id"], name="waiver_draft_id_is_unique")]
+
+    def __str__(self) -> str:
+        return self.draft_id
+
+
 class CredentialKind(models.TextChoices):
     """Who speaks with a key."""
 

@@ -108,3 +108,18 @@ class Control(models.Model):
             models.CheckConstraint(condition=Q(kind__in=ControlKind.values), name="control_kind_is_known"),
         ]
         indexes = [models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="control_due")]
+
+
+class CalendarFeed(models.Model):
+    """The address under which one person's calendar reads the ends of their waivers; keyed hash of its secret.
+
+    `asked` counts how often it was read in the minute of `minute`.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    membership = models.OneToOneField(Membership, on_delete=models.CASCADE, related_name="calendar_feed")
+    key_id = models.CharField(max_length=20, unique=True)
+    secret_hash = models.BinaryField()
+    issued_at = models.DateTimeField()
+    minute = models.DateTimeField()
+    asked = models.PositiveIntegerField(default=0)

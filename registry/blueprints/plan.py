@@ -8,9 +8,18 @@ from typing import Any
 from countersign.policy.faults import Form, Path, did_you_mean
 from registry import describe
 from registry.blueprints.source import Blueprint, Item
-from registry.models import Agent, Channel, Entity, Membership, Team, TeamMember, Tenant, Tool
+from registry.models import Agent, Channel, Entity, Membership, Team, TeamMember, Tenant, Tool, WaiverDraft
 
-KINDS = ("tenant", "team", "person", "agent", "tool", "entity", "channel")  # the order in which rows may refer
+KINDS = (
+    "tenant",
+    "team",
+    "person",
+    "agent",
+    "tool",
+    "entity",
+    "channel",
+    "waiver_draft",
+)  # the order in which rows may refer
 
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "person": {"active": True},
@@ -40,7 +49,7 @@ class Present:
 
 
 def present(tenant: Tenant) -> Present:
-    """Everything a blueprint could name. Seven queries, however much there is."""
+    """Everything a blueprint could name. Eight queries, however much there is."""
     members = {row.user.username: row for row in Membership.objects.filter(tenant=tenant).select_related("user")}
     teams: dict[int, list[str]] = {row.pk: [] for row in members.values()}
     for membership, team in TeamMember.objects.filter(tenant=tenant).values_list("membership_id", "team__name"):
@@ -54,6 +63,7 @@ def present(tenant: Tenant) -> Present:
         "tool": {row.tool_id: row for row in Tool.objects.filter(tenant=tenant).select_related("owner__user")},
         "entity": {f"{row.type}:{row.entity_id}": row for row in Entity.objects.filter(tenant=tenant)},
         "channel": {f"{row.kind}:{row.key}": row for row in Channel.objects.filter(tenant=tenant)},
+        "waiver_draft": {row.draft_id: row for row in WaiverDraft.objects.filter(tenant=tenant)},
     }
     described = {
         "tenant": {"settings": describe.tenant(tenant)},
@@ -63,6 +73,7 @@ def present(tenant: Tenant) -> Present:
         "tool": {key: describe.tool(row) for key, row in rows["tool"].items()},
         "entity": {key: describe.entity(row) for key, row in rows["entity"].items()},
         "channel": {key: describe.channel(row) for key, row in rows["channel"].items()},
+        "waiver_draft": {key: describe.waiver_draft(row) for key, row in rows["waiver_draft"].items()},
     }
     return Present(rows=MappingProxyType(rows), described=MappingProxyType(described))
 
@@ -91,9 +102,9 @@ def _after(item: Item, before: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _pruned(blueprint: Blueprint, there: Present) -> Iterator[Change]:
     """What is not named any more: callers and capabilities are switched off (their history refers to them), catalogue
-    rows and channels go. Teams stay: without active people they answer nothing.
+    rows, channels and drafts go. Teams stay: without active people they answer nothing.
     """
-    for kind in ("agent", "tool", "person", "entity", "channel"):
+    for kind in ("agent", "tool", "person", "entity", "channel", "waiver_draft"):
         named = {item.key for item in blueprint.of(kind)}
         for key, before in there.described[kind].items():
             after = {**before, "active": False} if kind in _DEFAULTS else None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from countersign.policy import globs, source, tools
+from countersign.policy import globs, source, tools, waiver_terms
 from countersign.policy.faults import Fault, Form, InvalidError, Path
 from countersign.policy.source import Node, PolicyErrors, Problem
 from countersign.policy.values import Tier
@@ -37,7 +37,10 @@ CHANNEL_ORIGINS: Mapping[str, tuple[str, str]] = {
 }
 TRANSITIONS = ("approved", "denied", "expired", "cancelled")
 
-_TOP = ("tenant", "settings", "people", "teams", "agents", "tools", "entities", "channels", "policy", "prune")
+_TOP = (
+    "tenant", "settings", "people", "teams", "agents", "tools", "entities", "channels", "waivers", "policy",
+    "prune",
+)  # fmt: skip
 _TOOL = (
     "id", "group", "owner", "risk_tier", "methods", "data_classes", "caps", "arguments_schema", "argument_rules",
     "approval", "verified_principal", "wrapper", "descriptor_digest", "active",
@@ -113,6 +116,7 @@ def _blueprint(form: Form, value: Mapping[str, Any], root: Node, read: Read) -> 
         *_each(form, top, "tools", _tool),
         *_each(form, top, "entities", _entity),
         *_each(form, top, "channels", _channel),
+        *_each(form, top, "waivers", _waiver),
     ]
     _refuse_doubles(form, items)
     return Blueprint(
@@ -305,6 +309,21 @@ def _origins(form: Form, value: object, path: Path, kind: str) -> list[str]:
     """In which channels, projects or tables an asker may be told what became of the ask."""
     pattern, wanted = CHANNEL_ORIGINS[kind]
     return [_matching(form, name, (*path, n), pattern, wanted) for n, name in enumerate(form.texts(value, path))]
+
+
+def _waiver(form: Form, value: object, path: Path) -> Item | None:
+    """Terms that a person may ask for. Whether they could be granted is judged when somebody does."""
+    if not isinstance(value, Mapping):
+        form.expected(path, "a mapping", value)
+        return None
+    if "id" not in value:
+        form.refuse(path, "'id' is missing")
+    try:
+        terms = waiver_terms.read({name: part for name, part in value.items() if name != "id"})
+    except InvalidError as error:
+        form.adopt(error, under=path)
+        return None
+    return Item("waiver_draft", _id(form, value, path, "id", MAX_ID), {"terms": dict(terms.written)}, path)
 
 
 def _policy(form: Form, value: object, read: Read) -> Policy | None:

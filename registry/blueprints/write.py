@@ -7,7 +7,7 @@ from typing import Any
 
 from registry import people
 from registry.blueprints.plan import Change
-from registry.models import Agent, Channel, Entity, Membership, Team, Tenant, Tool
+from registry.models import Agent, Channel, Entity, Membership, Team, Tenant, Tool, WaiverDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,10 @@ def _channel(change: Change, after: Mapping[str, Any], desk: Desk) -> None:
     _set(change.row or Channel(tenant=desk.tenant, kind=kind, key=key), after)
 
 
+def _waiver_draft(change: Change, after: Mapping[str, Any], desk: Desk) -> None:
+    _set(change.row or WaiverDraft(tenant=desk.tenant, draft_id=change.key), after)
+
+
 def _set(row: Any, after: Mapping[str, Any], but: frozenset[str] | set[str] = frozenset()) -> None:
     for name, value in after.items():
         if name not in but:
@@ -86,4 +90,5 @@ _WRITERS: Mapping[str, Callable[[Change, Mapping[str, Any], Desk], None]] = {
     "tool": _tool,
     "entity": _entity,
     "channel": _channel,
+    "waiver_draft": _waiver_draft,
 }
