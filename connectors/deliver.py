@@ -16,7 +16,7 @@ from django.db.models import Case, F, Q, Value, When
 
 from approvals import lifecycle
 from approvals.models import AccessRequest
-from connectors import accounts, attention, kinds, pauses, scrubbed, telling
+from connectors import accounts, attention, kinds, lines, pauses, scrubbed, telling
 from connectors.models import Delivery, State
 from connectors.notify import DELIVER, call
 from connectors.port import Place, Ref, Told, Transport, TransportError
@@ -128,7 +128,7 @@ def _take(turn: Turn) -> None:
         _held(turn).update(lease="", leased_until=None, not_before=clock.now() + resting)
         raise pump.Later(resting)
     try:
-        transport = _opened(turn.row.tenant, turn.row.kind)
+        transport = lines.through(_opened(turn.row.tenant, turn.row.kind), turn.row)
         request = AccessRequest.objects.select_related("tenant").get(pk=turn.row.request_id)
         ref = _send(transport, turn, telling.told(request, version=turn.version))
     except LeaseLost:

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from approvals.models import AccessRequest
-from registry.models import Membership, Tenant
+from registry.models import Credential, Membership, Tenant
 
 
 class State(models.TextChoices):
@@ -61,6 +61,32 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.request_id} in {self.kind} {self.place_key}"
+
+
+class Origin(models.Model):
+    """A place that an ask of this request came from, as its caller named it. `why` says what kept it from being told.
+
+    `container` is the channel or project that a crowd is counted in. Where `why` is empty there is a delivery under the
+    same key.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    request = models.ForeignKey(AccessRequest, on_delete=models.PROTECT, related_name="origins")
+    kind = models.CharField(max_length=20)
+    place_key = models.CharField(max_length=200)
+    container = models.CharField(max_length=200, default="", blank=True)
+    why = models.CharField(max_length=200, default="", blank=True)
+    named_by = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
+    named_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["request", "kind", "place_key"], name="origin_is_named_once"),
+        ]
+        indexes = [models.Index(fields=["tenant", "kind", "container", "named_at"], name="origin_by_container")]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} came from {self.kind} {self.place_key}"
 
 
 class Access(models.Model):

@@ -14,7 +14,7 @@ from approvals.signals import Change, request_changed
 from connectors import accounts, routing
 from connectors.kinds import KINDS
 from connectors.models import Delivery, State
-from connectors.port import Place
+from connectors.port import ORIGIN, Place
 from evidence import clock
 from outbox.queue import enqueue
 
@@ -74,5 +74,10 @@ def _raise(request: AccessRequest) -> None:
 
 
 def _is_worth_it(row: Delivery, request: AccessRequest) -> bool:
-    """A message that shows an old state always; one that never came only while there is something to decide."""
+    """A message that shows an old state always; one that never came only while there is something to decide.
+
+    Where the ask came from only its end is told.
+    """
+    if ORIGIN in row.config and (request.status == Status.PENDING or row.ref.get(ORIGIN, Status.PENDING) != "pending"):
+        return False
     return row.state != State.DEAD or bool(row.ref) or request.status == Status.PENDING

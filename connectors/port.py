@@ -87,7 +87,8 @@ class Told:
     """One request at one moment. Everything in it may leave the house; nothing else may.
 
     `version` rises with each change, so that an older telling never replaces a newer one. `outcome` is one sentence,
-    empty while the request is pending. `is_whole` is false where a line had to be redacted or cannot be read by eye.
+    empty while the request is pending, and `ended` as much of it as stays the same for ever. `is_whole` is false where
+    a line had to be redacted or cannot be read by eye.
     """
 
     request_id: str
@@ -115,10 +116,15 @@ class Told:
     outcome: str
     story: Sequence[Moment]
     link: str
+    ended: str = ""
 
 
 ABOUT = "about"
 """In a place's config: the ref of the message that words belong to. Who can, says them there and not anew."""
+
+
+ORIGIN = "origin"
+"""In a place's config: the thread, issue or record that an ask came from. It hears two lines, and no card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +177,27 @@ class Board(Protocol):
 
     def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
         """Tell what waits: in a message of its own, or in place of what `ref` says. Nothing waits: say that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One line for a place that is not ours: a thread, an issue, a record.
+
+    `where` names it as its caller did, `within` are the only channels, projects or tables it may be in. `name` tells
+    the lines of a request apart; none was said before `since`.
+    """
+
+    where: Mapping[str, str]
+    within: frozenset[str]
+    request_id: str
+    name: str
+    words: str
+    since: datetime
+
+
+@runtime_checkable
+class Replying(Protocol):
+    """What a Transport may do beside: say a line below something that is there already."""
+
+    def reply(self, reply: Reply) -> None:
+        """Say it once, whoever tried before. Refused for good where the place is not `within`, or is our own."""

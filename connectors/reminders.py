@@ -15,7 +15,7 @@ from connectors import notify as notify  # its receiver is connected first, so t
 from connectors import once, plain, telling, timing
 from connectors.deliver import say_later
 from connectors.models import Delivery, State
-from connectors.port import ABOUT, Place, Told
+from connectors.port import ABOUT, ORIGIN, Place, Told
 from evidence import clock
 from outbox.queue import enqueue, handler
 
@@ -52,7 +52,8 @@ def _told_places(request: AccessRequest) -> Iterator[Delivery]:
     """Where the request has a message of its own: a digest is reminder enough. Who voted is left in peace."""
     voted = set(request.votes.values_list("membership__user__username", flat=True))
     for delivery in Delivery.objects.filter(request=request).exclude(state=State.DEAD).exclude(ref={}).order_by("pk"):
-        if not delivery.ref.get("held") and delivery.config.get("person") not in voted:
+        is_asked = ORIGIN not in delivery.config and delivery.config.get("person") not in voted
+        if is_asked and not delivery.ref.get("held"):
             yield delivery
 
 

@@ -53,6 +53,7 @@ def told(request: AccessRequest, *, version: int) -> Told:
         outcome=_outcome(request, status, votes, told_story.after),
         story=[Moment(moment.at, _clean(moment.text)) for moment in told_story.timeline],
         link=request_link(request.pk),
+        ended=_ended(request, status, votes),
     )
 
 
@@ -118,10 +119,16 @@ def _said(vote: Vote) -> Said:
 
 def _outcome(request: AccessRequest, status: str, votes: Sequence[Vote], after: After | None) -> str:
     """What happened, for somebody who comes late; empty while the request is pending."""
+    ended = _ended(request, status, votes)
+    return f"{ended} {_became(after)}".strip() if status == Status.APPROVED else ended
+
+
+def _ended(request: AccessRequest, status: str, votes: Sequence[Vote]) -> str:
+    """How people answered, or that nobody did. What becomes of an approval later is not in it."""
     approvers = _and(vote.membership.user.username for vote in votes if vote.decision == Decision.APPROVE)
     match status:
         case Status.APPROVED:
-            return f"Approved by {approvers}. {_became(after)}".strip()
+            return f"Approved by {approvers}."
         case Status.DENIED:
             return _because(*_denial(votes))
         case Status.EXPIRED:

@@ -80,6 +80,19 @@ class Read:
     is_whole: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An issue as it is called now, and who made it: one that was moved answers to its old key as well."""
+
+    id: str
+    key: str
+    creator: Author
+
+    @property
+    def project(self) -> str:
+        return self.key.rpartition("-")[0]
+
+
 class Site:
     """One account's way into one site. Making it asks nobody anything."""
 
@@ -117,6 +130,12 @@ class Site:
         """The issue and its latest changes."""
         with self._talking():
             return _read(self._jira.issue(issue, fields="status", expand="changelog").raw)
+
+    def found(self, issue: str) -> Found:
+        """What a key leads to."""
+        with self._talking():
+            told = self._jira.issue(issue, fields="creator").raw
+            return Found(str(told["id"]), str(told["key"]), _author(told["fields"].get("creator")))
 
     def rewrite(self, issue: str, fields: Mapping[str, Any]) -> None:
         """Set these fields.

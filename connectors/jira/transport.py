@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from connectors import plain
-from connectors.jira import board, card
+from connectors.jira import board, card, elsewhere
 from connectors.jira.api import Site
-from connectors.port import ABOUT, Account, Place, Ref, Told, TransportError, Waiting
+from connectors.port import ABOUT, Account, Place, Ref, Reply, Told, TransportError, Waiting
 
 _PENDING = "pending"
 
@@ -65,6 +65,10 @@ class Jira:
             return ref
         issue, key = self.site.create(card.message(place, words, link=waiting.link))
         return {"id": issue, "key": key}
+
+    def reply(self, reply: Reply) -> None:
+        """A comment at an issue that somebody else made."""
+        elsewhere.reply(self.site, reply)
 
     def check(self) -> str:
         """Whether the address, the account and the token fit together."""

@@ -15,6 +15,7 @@ _DESCRIPTION = 4000
 _CODE = re.compile(r"\[(/?code)\]", re.IGNORECASE)
 _STANDS = {"approved": "Approved", "denied": "Denied", "expired": "Expired", "cancelled": "Withdrawn"}
 _PENDING = "pending"
+OURS = "Countersign"  # what every record we make says of where it came from
 
 # Where a change request goes once it is over: closed or cancelled. Other tables have other states; they keep theirs.
 CHANGES = "change_request"
@@ -33,7 +34,7 @@ def fields(told: Told) -> dict[str, str]:
 
 def naming(told: Told) -> dict[str, str]:
     """How the record is found again."""
-    return {"correlation_id": told.request_id, "correlation_display": "Countersign"}
+    return {"correlation_id": told.request_id, "correlation_display": OURS}
 
 
 def ending(told: Told) -> Mapping[str, str]:

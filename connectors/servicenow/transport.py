@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 
 from connectors import plain
-from connectors.port import ABOUT, Account, Place, Ref, Told, TransportError, Waiting
-from connectors.servicenow import approvers, card
+from connectors.port import ABOUT, Account, Place, Ref, Reply, Told, TransportError, Waiting
+from connectors.servicenow import approvers, card, elsewhere
 from connectors.servicenow.table import Forbidden, Table
 
 APPROVALS = "sysapproval_approver"
@@ -66,6 +66,10 @@ class ServiceNow:
             given["work_notes"] = plain.waits(waiting)
         self._table.change(there["table"], there["sys_id"], given)
         return there
+
+    def reply(self, reply: Reply) -> None:
+        """A work note at a record that somebody else made."""
+        elsewhere.reply(self._table, reply)
 
     def check(self) -> str:
         """Reads a row of each table we write to."""
@@ -150,7 +154,7 @@ def _approval(ref: Ref, approver: str, told: Told) -> Mapping[str, str]:
 
 def _words(name: str) -> Mapping[str, str]:
     return {
-        "short_description": "Messages of Countersign", "correlation_id": name, "correlation_display": "Countersign",
+        "short_description": "Messages of Countersign", "correlation_id": name, "correlation_display": card.OURS,
         "description": "Reminders, digests and tests are written below as work notes. Nothing is to be done here.",
     }  # fmt: skip
 

@@ -7,7 +7,7 @@ the workspace may read metadata and post some of its own: only that of our own m
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from slack_sdk import WebClient
@@ -15,12 +15,13 @@ from slack_sdk.models.blocks import ContextBlock
 from slack_sdk.web import SlackResponse
 
 from connectors import plain as plainly
-from connectors.port import ABOUT, Account, Moment, Place, Ref, Told, Waiting
-from connectors.slack import card
+from connectors.port import ABOUT, Account, Moment, Place, Ref, Reply, Told, Waiting
+from connectors.slack import card, thread
 from connectors.slack.calls import AS_IT_IS, POSTED, call, pages, said
 from connectors.slack.failures import GONE, SlackRefused
 from connectors.slack.manifest import HISTORY, SCOPES
 from connectors.slack.text import cut, escape, marked, moment, plain
+from connectors.slack.thread import SKEW
 from connectors.slack.web import Web
 
 SECONDS = 5
@@ -28,7 +29,6 @@ EVENT = "countersign_request"
 _PENDING = "pending"
 _BEFORE = "0"  # sorts before any time
 _MOMENTS = 40  # one block each
-SKEW = timedelta(minutes=5)  # between our clock and Slack's
 _PERSON = ("U", "W")
 
 # The SDK logs what it sends and what it cannot read, requests' arguments and foreign pages among it.
@@ -119,6 +119,10 @@ class Slack:
             return {}
         answer = call(self._web.chat_postMessage, channel=self._channel(place), **words, **POSTED)
         return {"channel": str(answer["channel"]), "ts": str(answer["ts"])}
+
+    def reply(self, reply: Reply) -> None:
+        """A line in a thread that somebody else began."""
+        thread.reply(self._web, reply)
 
     def check(self) -> str:
         """The workspace, what the app is called there, and whether it may do what we need."""

@@ -89,6 +89,7 @@ class Issue:
     indexed_at: float
     comments: list[Comment] = field(default_factory=list)
     history: list[Json] = field(default_factory=list)
+    old_keys: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Site:
     def issue(self, name: str) -> Issue:
         """By id or key. Raises Refused."""
         for issue in self.issues.values():
-            if name in {issue.id, issue.key}:
+            if name in {issue.id, issue.key, *issue.old_keys}:
                 return issue
         raise Refused(404, "Issue does not exist or you do not have permission to see it.")
 
@@ -188,6 +189,13 @@ class Site:
             ids = issue.project.statuses
             item = _item("status", before, issue.status) | {"from": ids[before], "to": ids[issue.status]}
             self._changed(issue, [item], by=by, cause=cause)
+
+    def carry(self, issue: Issue, project: Project) -> None:
+        """Into another project, where it has another key. The old one leads to it for ever."""
+        with self.lock:
+            issue.old_keys.append(issue.key)
+            project.issues += 1
+            issue.project, issue.key = project, f"{project.key}-{project.issues}"
 
     def comment(self, issue: Issue, body: str, *, by: Person) -> Comment:
         with self.lock:
