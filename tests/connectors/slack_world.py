@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from examples.lookalikes.faults import Fault
-from examples.lookalikes.slack import acting, payloads
+from examples.lookalikes.slack import acting, filling, payloads
 from examples.lookalikes.slack.acme import APPROVALS, acme, user_id
 from examples.lookalikes.slack.sending import deliver, signed
 from examples.lookalikes.slack.server import serving
@@ -176,7 +176,7 @@ class SlackWorld:
 
 def actions_in(blocks: list[Json]) -> list[str]:
     """The action ids on a message or view, in order: what can be pressed there."""
-    return [element["action_id"] for _, element in acting.elements_of(blocks)]
+    return [element["action_id"] for _, element in filling.elements_of(blocks)]
 
 
 def words_in(blocks: list[Json]) -> str:

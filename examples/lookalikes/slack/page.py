@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from examples.lookalikes.faults import Fault
-from examples.lookalikes.slack import acting, screen
+from examples.lookalikes.slack import acting, filling, screen
 from examples.lookalikes.slack.socket import Sockets
 from examples.lookalikes.slack.workspace import Delivered, Workspace
 
@@ -72,9 +72,9 @@ def _acted(act: Act) -> Callable[[Request], Awaitable[Response]]:
             return JSONResponse({"error": "application/json is needed"}, status_code=415)
         try:
             done = await act(await request.json())
-        except acting.Unfilled:
+        except filling.Unfilled:
             return JSONResponse({"unfilled": True})
-        except (acting.Impossible, TypeError, ValueError, KeyError) as error:
+        except (filling.Impossible, TypeError, ValueError, KeyError) as error:
             return JSONResponse({"error": str(error)}, status_code=409)
         return JSONResponse(_told(done) if isinstance(done, Delivered) else {"done": done})
 

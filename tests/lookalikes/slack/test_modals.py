@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from slack_sdk import WebClient
 
-from examples.lookalikes.slack.acting import Impossible
+from examples.lookalikes.slack.filling import Impossible
 from tests.connectors.slack_world import SlackWorld, words_in
 from tests.lookalikes.listening import App
 from tests.lookalikes.slack.made import REASON, actions, button, modal, refused, section, text

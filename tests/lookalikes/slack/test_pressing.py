@@ -6,7 +6,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.webhook import WebhookClient
 
 from examples.lookalikes.slack.acme import APPROVALS
-from examples.lookalikes.slack.acting import Impossible
+from examples.lookalikes.slack.filling import Impossible
 from tests.connectors.slack_world import SlackWorld
 from tests.lookalikes.listening import App
 from tests.lookalikes.slack.made import actions, button, modal, post, section, text
