@@ -4,7 +4,7 @@ import re
 
 from django.conf import settings
 
-from enforcement import arap, http
+from enforcement import arap, http, obliging
 from enforcement.http import Response
 from enforcement.problems import Kind, Problem
 
@@ -28,5 +28,6 @@ def document(path: str) -> Response:
             "access_evaluation_endpoint": base_url + EVALUATION,
             "access_request_endpoint": arap.endpoint(base_url),
             "capabilities": [ACCESS_REQUEST],
+            "supported_obligations": list(obliging.SUPPORTED),
         }
     )

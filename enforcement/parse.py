@@ -17,6 +17,7 @@ from enforcement.problems import Kind, Problem
 MAX_ID = 300  # code points; what the rows that name them hold
 MAX_NAME = 200
 MAX_JUSTIFICATION = 4000
+MAX_SUPPORTED = 100
 
 _TOOL = "tool"
 
@@ -34,6 +35,7 @@ class Asked:
     open_request: bool = False
     justification: str = ""
     origin: Origin | None = None
+    supported: frozenset[str] | None = None  # obligations the PEP says it can meet; None: it says nothing of it
 
 
 def document(body: bytes) -> dict[str, Any]:
@@ -101,6 +103,9 @@ class _Context(msgspec.Struct):
     open_request: bool = False
     justification: Annotated[str, msgspec.Meta(max_length=MAX_JUSTIFICATION)] = ""
     origin: _Object | msgspec.UnsetType = msgspec.UNSET
+    supported_obligations: Annotated[list[_Name], msgspec.Meta(max_length=MAX_SUPPORTED)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
 
 
 class _Question(msgspec.Struct):
@@ -151,6 +156,7 @@ def _quickly(told: _Question, members: Mapping[str, Any], body: bytes, world: Wo
         context.open_request,
         context.justification,
         None if context.origin is msgspec.UNSET else origin(members["context"]),
+        None if context.supported_obligations is msgspec.UNSET else frozenset(context.supported_obligations),
     )
 
 
@@ -178,6 +184,7 @@ def question(members: Mapping[str, Any], body: bytes, world: World) -> Asked:
         _flag(context, "open_request"),
         _text(context, "justification", "context.justification", limit=MAX_JUSTIFICATION, empty=True) or "",
         origin(context),
+        _supported(context),
     )
 
 
@@ -330,6 +337,19 @@ def origin(context: Mapping[str, Any]) -> Origin | None:
         return origins.parse(context["origin"])
     except origins.BadOrigin as error:
         raise Problem(Kind.MALFORMED, str(error)) from error
+
+
+def _supported(context: Mapping[str, Any]) -> frozenset[str] | None:
+    """The types of obligations that the PEP declares (AuthZEN obligations profile); absent says nothing."""
+    given = context.get("supported_obligations")
+    if given is None and "supported_obligations" not in context:
+        return None
+    if not isinstance(given, list) or not all(isinstance(name, str) and name for name in given):
+        raise Problem(Kind.MALFORMED, "`context.supported_obligations` must be an array of names.")
+    if len(given) > MAX_SUPPORTED or any(len(name) > MAX_NAME for name in given):
+        words = f"`context.supported_obligations` has at most {MAX_SUPPORTED} names of {MAX_NAME} characters."
+        raise Problem(Kind.UNREPRESENTABLE, words)
+    return frozenset(given)
 
 
 def _usage(context: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ MAX_KEY = 200
 # Members of the context that are about the asking, not about what is asked (profile, terminology).
 _MACHINERY = frozenset(
     {"access_request", "evaluation_id", "evaluated_at", "reason", "business_justification", "justification", "attempt",
-     "approval", "open_request", "origin"}
+     "approval", "open_request", "supported_obligations", "origin"}
 )  # fmt: skip
 _BINDING = frozenset({"arguments", "intent", "principal", "session", "transaction", "usage", "environment"})
 

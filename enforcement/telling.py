@@ -159,7 +159,7 @@ def _generals(said: Said, world: World, *, brief: bool) -> dict[str, Any]:
         "reasons": [_because(one, brief=brief) for one in said.reasons],
         "policy": world.policy,
         "registry": world.registry,
-        "obligations": list(said.obligations),
+        "obligations": [{"id": f"obl-{n}", "properties": {}, **one} for n, one in enumerate(said.obligations, start=1)],
     }
     if said.risk is not None and not brief:
         factors = [{"name": factor.name, "points": factor.points} for factor in said.risk.factors]

@@ -10,8 +10,8 @@ from django.db import transaction
 from approvals.waivers import using
 from approvals.waivers.using import NotWaived, Use
 from countersign.policy.values import Because, Outcome
-from countersign.policy.waivers import Lifted, lift
-from enforcement import asking, budgets, caps, telling
+from countersign.policy.waivers import Lifted
+from enforcement import asking, budgets, caps, obliging, telling
 from enforcement.asking import Step
 from enforcement.budgets import Asks, Claim
 from enforcement.clock import at
@@ -33,6 +33,7 @@ def answer(step: Step, moment: Moment, asks: Asks) -> bytes:
     if (given := asking.repeated(step, moment)) is not None:
         return given
     tried: set[str] = set()
+    lacking: tuple[str, ...] = ()
     lifted = step.lifted
     while lifted is not None:
         try:
@@ -43,9 +44,10 @@ def answer(step: Step, moment: Moment, asks: Asks) -> bytes:
         except _OverCap as over:
             told = telling.because_of(telling.of_verdict(lifted.verdict), over.because, outcome=Outcome.DENY)
             return asking.recorded(step, moment, told, thread=step.evaluation_id)
-        world = step.world
-        lifted = lift(world.waivers, world.bundle, step.asked.call, step.verdict, now=at(step.offset), without=tried)
-    return _without(step, moment, asks)
+        lifted, missing = obliging.next_waiver(step.world, step.asked, step.verdict, now=at(step.offset), tried=tried)
+        lacking = lacking or missing
+    verdict = obliging.refused(step.world, step.verdict, lacking)
+    return _without(step._replace(verdict=verdict), moment, asks)
 
 
 def _allow(step: Step, moment: Moment, asks: Asks, lifted: Lifted) -> bytes:

@@ -29,7 +29,7 @@ def claude_code() -> None:
     """Judge the PreToolUse event, or report the PostToolUse event, that stands on standard input.
 
     Settings come from COUNTERSIGN_URL, COUNTERSIGN_KEY or COUNTERSIGN_KEY_FILE, COUNTERSIGN_AGENT; and, if wanted,
-    COUNTERSIGN_WAIT, COUNTERSIGN_RECEIPTS and COUNTERSIGN_STATE_DIR.
+    COUNTERSIGN_WAIT, COUNTERSIGN_RECEIPTS, COUNTERSIGN_STATE_DIR and COUNTERSIGN_NOTIFY.
     """
     raise typer.Exit(hook.main())
 
@@ -55,6 +55,12 @@ def mcp_proxy(  # noqa: PLR0917 - each parameter is an option of the command lin
         typer.Option(help="Where the run was asked for: slack:CHANNEL/THREAD, jira:ISSUE or servicenow:RECORD."),
     ] = None,
     receipts: Receipts = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(
+            envvar=credentials.NOTIFY, help="Command that sends a notification obligation, given as JSON on its input."
+        ),
+    ] = None,
 ) -> None:
     """Run an MCP server and ask the PDP before every call of one of its tools."""
     # The MCP library takes most of a second to import; a hook beside this command must not pay for it.
@@ -74,6 +80,7 @@ def mcp_proxy(  # noqa: PLR0917 - each parameter is an option of the command lin
             transaction=transaction,
             origin=question.origin_of(origin) if origin else None,
             receipts=receipts,
+            notify=notify,
         )
         run(settings)
     except (credentials.NotConfigured, NotStarted, ValueError) as error:

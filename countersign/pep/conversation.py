@@ -118,7 +118,12 @@ class Conversation:
     # --- whole stories
 
     def admit(self, question: Question, *, wait: float, supported: AbstractSet[str]) -> Steps[Answer]:
-        """An answer that permits the call, after people have approved it if need be. Raises Denied or Pending."""
+        """An answer that permits the call, after people have approved it if need be. Raises Denied or Pending.
+
+        The PDP is told what is `supported`, and denies what obliges to more; one that does not know of it is not
+        believed.
+        """
+        question = replace(question, supported_obligations=tuple(sorted(supported)))
         ends = self.patience.clock() + wait
         answer = yield from self.evaluate(question)
         if not answer.allowed and answer.outcome is Outcome.ESCALATE:

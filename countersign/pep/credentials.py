@@ -12,6 +12,7 @@ AGENT = "COUNTERSIGN_AGENT"
 WAIT = "COUNTERSIGN_WAIT"
 RECEIPTS = "COUNTERSIGN_RECEIPTS"
 STATE_DIR = "COUNTERSIGN_STATE_DIR"
+NOTIFY = "COUNTERSIGN_NOTIFY"
 OURS = "COUNTERSIGN_"
 
 
@@ -61,6 +62,11 @@ def receipts() -> Path | None:
 def state_dir() -> Path | None:
     """Where the hook remembers a call between its two events, if it shall report at all."""
     return _path(STATE_DIR)
+
+
+def notify() -> str | None:
+    """The command that sends what a `notification` obliges to, if there is one."""
+    return os.environ.get(NOTIFY)
 
 
 def _path(name: str) -> Path | None:

@@ -19,6 +19,7 @@ from countersign.pep.answer import Answer, Denied
 from countersign.pep.client import AsyncPdp, Pdp
 from countersign.pep.conversation import Conversation, Custody, Report
 from countersign.pep.exchange import Steps, Waiting
+from countersign.pep.obligations import BUILT_IN, CannotComply, Handler, meet
 from countersign.pep.question import BadQuestion, Question, fingerprint
 from countersign.policy.values import EMPTY
 
@@ -26,20 +27,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Arguments: TypeAlias = Mapping[str, Any]
-Handler: TypeAlias = Callable[[Mapping[str, Any]], None]
 PerCall: TypeAlias = str | Callable[[Arguments], str | None] | None
 OriginPerCall: TypeAlias = Mapping[str, Any] | Callable[[Arguments], Mapping[str, Any] | None] | None
 
 log = logging.getLogger(__name__)
 
 LAST_WORD = 10.0  # seconds a cancelled call may still take to say that it was cancelled
-
-
-def _note(obligation: Mapping[str, Any]) -> None:
-    log.info("obligation %s: %s", obligation["type"], obligation["properties"])
-
-
-BUILT_IN: Mapping[str, Handler] = {"notification": _note, "log": _note}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,11 +67,10 @@ class Passage:
         """Ask, wait, meet the obligations, claim. Raises a PepError; then nothing has been run."""
         answer = yield from talk.admit(self.question, wait=self.wait, supported=self.obligations.keys())
         try:
-            for obligation in answer.obligations:
-                self.obligations[str(obligation["type"])](obligation)
-        except Exception as error:
+            meet(answer, self.question, self.obligations)
+        except CannotComply as error:
             yield from talk.settle(answer.evaluation_id, Custody.FAILED, Report())
-            raise Denied(answer, because="an obligation could not be met") from error
+            raise Denied(answer, because=str(error)) from error
         started_at = _now()
         yield from talk.claim(answer.evaluation_id, started_at=started_at)
         return Execution(answer=answer, started_at=started_at)
@@ -130,7 +122,8 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
     `arguments` turns the bound parameters into what is asked and approved; without it every parameter must be JSON.
     Names in `ignore` (say, `self` or a database handle) are left out of the question, so nothing binds them. `wait` is
     how many seconds to wait for people before Pending is raised. `obligations` adds handlers by type; each is called
-    with the obligation before the function runs.
+    with the obligation, and with which call it is about, before the function runs. The PDP is told these types and
+    `log`, and denies what obliges to others.
     """
 
     pdp: Pdp | AsyncPdp

@@ -17,12 +17,13 @@ from countersign.pep import credentials
 from countersign.pep.answer import Denied, Pending, PepError
 from countersign.pep.client import Pdp
 from countersign.pep.conversation import Custody, Report
-from countersign.pep.guard import BUILT_IN
 from countersign.pep.hook_notes import Note, Notes
+from countersign.pep.obligations import CannotComply, Handlers, appended_to, meet, on_the_command_line
 from countersign.pep.question import BadQuestion, Question, fingerprint
 from countersign.proof import canonical
 
 PREFIX = "claude-code."
+OBLIGATIONS = "obligations.jsonl"  # in the state directory: what allows obliged to be logged
 
 
 class BadEvent(Exception):
@@ -92,7 +93,9 @@ def _handle(data: bytes) -> int:
     with Pdp(access.url, access.key, receipts=credentials.receipts()) as pdp:
         if event.when is not When.BEFORE:
             return conclude(pdp, event, notes)
-        verdict = judge(pdp, event, notes, agent=access.agent, wait=credentials.wait())
+        log = appended_to(directory / OBLIGATIONS) if directory else None
+        able = on_the_command_line(notify=credentials.notify(), log=log)
+        verdict = judge(pdp, event, notes, agent=access.agent, wait=credentials.wait(), able=able)
     sys.stdout.write(verdict.output() + "\n")
     return Exit.FINE
 
@@ -120,8 +123,11 @@ def read_event(data: bytes) -> Event:
     )
 
 
-def judge(pdp: Pdp, event: Event, notes: Notes | None, *, agent: str, wait: float) -> Verdict:
-    """Ask and, where the end will be reported, claim. Raises a PepError or OSError where there is no answer."""
+def judge(pdp: Pdp, event: Event, notes: Notes | None, *, agent: str, wait: float, able: Handlers) -> Verdict:
+    """Ask, do what the allow obliges to and, where the end will be reported, claim.
+
+    Raises a PepError or OSError where there is no answer.
+    """
     question = Question(
         agent=agent,
         tool=event.tool,
@@ -131,11 +137,15 @@ def judge(pdp: Pdp, event: Event, notes: Notes | None, *, agent: str, wait: floa
         open_request=True,
     )
     try:
-        answer = pdp.perform(pdp.conversation.admit(question, wait=wait, supported=BUILT_IN.keys()))
+        answer = pdp.perform(pdp.conversation.admit(question, wait=wait, supported=able.keys()))
+        meet(answer, question, able)
     except Denied as error:
         return Verdict(allowed=False, reason=f"Countersign denied this call. {error}")
     except Pending as error:
         return Verdict(allowed=False, reason=f"Countersign: {pending(error)}")
+    except CannotComply as error:
+        pdp.perform(pdp.conversation.settle(error.evaluation_id, Custody.FAILED, Report()))
+        return Verdict(allowed=False, reason=f"Countersign allowed this call, but {error}. It has not been run.")
     if notes is not None and event.call:
         note = Note(evaluation_id=answer.evaluation_id, started_at=datetime.now(UTC))
         notes.put(event.session, event.call, note)  # before the claim: what cannot be ended is not begun

@@ -34,6 +34,7 @@ from countersign.pep.conversation import Custody, NotClaimed
 from countersign.pep.exchange import Waiting
 from countersign.pep.guard import Execution, Passage, apassing
 from countersign.pep.hook import pending
+from countersign.pep.obligations import on_the_command_line, write_down
 from countersign.pep.question import Question, fingerprint
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Settings:
     transaction: str | None = None
     origin: Mapping[str, Any] | None = None
     receipts: Path | None = None
+    notify: str | None = None
 
 
 class Behind:
@@ -162,6 +164,7 @@ class Proxy:
         self._behind = behind
         self._echo = echo
         self._session = settings.session or ids.new("ses")
+        self._able = on_the_command_line(notify=settings.notify, log=write_down)
 
     async def list_tools(
         self, ctx: ServerRequestContext, params: types.PaginatedRequestParams | None
@@ -182,7 +185,9 @@ class Proxy:
 
     async def _call(self, ctx: ServerRequestContext, params: types.CallToolRequestParams) -> types.CallToolResult:
         arguments = params.arguments or {}
-        passage = Passage(question=await self._question(params.name, arguments), wait=self._settings.wait)
+        passage = Passage(
+            question=await self._question(params.name, arguments), wait=self._settings.wait, obligations=self._able
+        )
         progress = Progress(ctx.session)
         async with apassing(self._pdp, passage, on_wait=progress.waiting) as execution:
             return await self._run(execution, params.name, arguments, progress)

@@ -27,7 +27,8 @@ class Question:
     `principal` is a user's name or e-mail, or a whole AuthZEN subject. `descriptor_digest` is the fingerprint of the
     tool's description as the agent was shown it. `open_request` asks the PDP to open (or join) a request for approval
     in the same step, with `justification` as the agent's own words to the approver. `origin` names the thread or ticket
-    the call came from, which may hear what becomes of it.
+    the call came from, which may hear what becomes of it. `supported_obligations` are the types the PEP can do; None
+    says nothing of them.
     """
 
     agent: str
@@ -45,6 +46,7 @@ class Question:
     open_request: bool = False
     justification: str | None = None
     origin: Mapping[str, Any] | None = None
+    supported_obligations: tuple[str, ...] | None = None
 
     def body(self, *, attempt: str) -> bytes:
         """The request body. Raises BadQuestion where a value has no exact JSON form."""
@@ -57,6 +59,8 @@ class Question:
             context["justification"] = self.justification
         if self.origin is not None:
             context["origin"] = self.origin
+        if self.supported_obligations is not None:
+            context["supported_obligations"] = list(self.supported_obligations)
         return encode(self.entities() | {"context": context})
 
     def entities(self) -> dict[str, Any]:

@@ -221,6 +221,7 @@ class TestRoutes:
             "access_evaluation_endpoint": "http://testserver/access/v1/evaluation",
             "access_request_endpoint": "http://testserver/access/v1/requests",
             "capabilities": ["urn:openid:authzen:capability:access-request"],
+            "supported_obligations": ["cap", "custom", "log", "notification", "redact", "step-up"],
         }
 
     def test_describes_a_tenant_without_saying_whether_it_exists(self):

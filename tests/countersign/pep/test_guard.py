@@ -293,7 +293,7 @@ class TestRunOnce:
 
     def test_meets_obligations_it_knows_before_it_runs(self, far: FarPdp, pdp: Pdp):
         far.rules[TOOL] = "allow"
-        far.obligations = [{"type": "notification", "properties": {"to": "#x"}}, {"type": "redact"}]
+        far.obligations = [{"type": "log", "properties": {"to": "#x"}}, {"type": "redact"}]
         met = []
         refunds = Refunds(pdp, obligations={"redact": lambda obligation: met.append(len(refunds.runs))})
         refunds.call("A-1")

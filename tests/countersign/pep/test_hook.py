@@ -222,3 +222,24 @@ class TestStart:
             check=True,
         )
         assert heavy & set(done.stderr.decode().split()) == set()
+
+
+class TestObligations:
+    def test_are_declared_only_where_they_are_done(self, far: FarPdp, hook: Hook, tmp_path: Path):
+        far.rules["claude-code.bash"] = "allow"
+        hook()
+        hook(COUNTERSIGN_STATE_DIR=str(tmp_path), COUNTERSIGN_NOTIFY="/bin/true")
+        declared = [one["context"]["supported_obligations"] for one in far.questions()]
+        assert declared == [[], ["log", "notification"]]
+
+    def test_are_kept_in_the_state_directory(self, far: FarPdp, hook: Hook, tmp_path: Path):
+        far.rules["claude-code.bash"], far.obligations = "allow", [{"type": "log", "properties": {}}]
+        assert said(hook(COUNTERSIGN_STATE_DIR=str(tmp_path)))[0] == "allow"
+        (line,) = (tmp_path / "obligations.jsonl").read_text().splitlines()
+        assert json.loads(line)["tool"] == "claude-code.bash"
+
+    def test_that_fail_block_the_call_and_are_reported(self, far: FarPdp, hook: Hook, tmp_path: Path):
+        far.rules["claude-code.bash"], far.obligations = "allow", [{"type": "notification", "properties": {}}]
+        verdict, reason = said(hook(COUNTERSIGN_STATE_DIR=str(tmp_path), COUNTERSIGN_NOTIFY="/bin/false"))
+        assert (verdict, far.custody()) == ("deny", [["reserved", "failed"]])
+        assert "notification" in reason

@@ -1,0 +1,104 @@
+"""What an allow obliges its PEP to do in; done before the call runs, or an error out.
+
+A PEP declares exactly the types it has a handler for (AuthZEN obligations profile, draft 1), so that the PDP can deny
+at once what would not be done. Nothing here pretends: a line in a log is no notification.
+"""
+
+import json
+import logging
+import os
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from countersign.pep import credentials
+from countersign.pep.answer import Answer, PepError
+from countersign.pep.question import Question
+
+Handler: TypeAlias = Callable[[Mapping[str, Any]], None]
+Handlers: TypeAlias = Mapping[str, Handler]
+
+NOTIFY_SECONDS: Final = 10.0
+_log = logging.getLogger("countersign.obligations")
+
+
+class NotDone(Exception):
+    """What an obligation asks for was tried and failed."""
+
+
+class CannotComply(PepError):
+    """An obligation of this evaluation could not be met, so the call must not run."""
+
+    def __init__(self, evaluation_id: str, what: str) -> None:
+        super().__init__(f"an obligation could not be met: {what}")
+        self.evaluation_id = evaluation_id
+
+
+def write_down(obligation: Mapping[str, Any]) -> None:
+    """`log`: one JSON line to the logger `countersign.obligations`, at a level that Python writes unless it is told not
+    to: a line that nobody keeps would be none.
+    """
+    _log.warning("%s", _line(obligation))
+
+
+BUILT_IN: Final[Handlers] = {"log": write_down}
+
+
+def appended_to(path: Path) -> Handler:
+    """`log`: one JSON line at the end of a file that its owner alone can read."""
+
+    def append(obligation: Mapping[str, Any]) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8") as stream:
+            stream.write(_line(obligation) + "\n")
+
+    return append
+
+
+def sent_by(command: str) -> Handler:
+    """`notification`: a program of yours that is given the obligation as JSON on its standard input and exits with 0
+    once it has been transmitted. It inherits nothing of ours, the key least of all. Raises ValueError for no command.
+    """
+    words = shlex.split(command)
+    if not words:
+        raise ValueError("the command that sends notifications is empty")
+
+    def send(obligation: Mapping[str, Any]) -> None:
+        try:
+            subprocess.run(  # noqa: S603 - the operator's own command, no shell
+                words, input=_line(obligation).encode(), timeout=NOTIFY_SECONDS, check=True, stdout=subprocess.DEVNULL,
+                env=credentials.environment_without_ours(os.environ),
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError) as error:
+            raise NotDone("the notification was not sent") from error
+
+    return send
+
+
+def on_the_command_line(*, notify: str | None, log: Handler | None) -> Handlers:
+    """What a PEP that is a command can do. Raises ValueError."""
+    handlers: dict[str, Handler] = {}
+    if log is not None:
+        handlers["log"] = log
+    if notify:
+        handlers["notification"] = sent_by(notify)
+    return handlers
+
+
+def meet(answer: Answer, question: Question, handlers: Handlers) -> None:
+    """Do all that the answer obliges to; each handler is told which call it is about. Raises CannotComply."""
+    about = {"evaluation_id": answer.evaluation_id, "agent": question.agent, "tool": question.tool}
+    for obligation in answer.obligations:
+        kind = str(obligation["type"])
+        try:
+            handlers[kind]({**obligation, **about, "method": question.method})
+        except Exception as error:
+            raise CannotComply(answer.evaluation_id, kind) from error
+
+
+def _line(obligation: Mapping[str, Any]) -> str:
+    """ASCII on one line: what an obligation says cannot fake another entry."""
+    return json.dumps(obligation, sort_keys=True, default=dict)

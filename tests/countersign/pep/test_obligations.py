@@ -1,0 +1,96 @@
+"""What PEPs of ours declare is what they do: a line that is kept, a notification that a program sent, or no run."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from countersign.pep import obligations
+from countersign.pep.answer import Denied
+from countersign.pep.client import Pdp
+from countersign.pep.obligations import NotDone, appended_to, on_the_command_line, sent_by
+from tests.countersign.pep.lookalike import FarPdp
+from tests.countersign.pep.test_guard import TOOL, Refunds
+
+TOLD = {"type": "notification", "properties": {"to": "#finance"}}
+
+
+def program(path: Path, text: str) -> str:
+    path.write_text(text)
+    return f"{sys.executable} {path}"
+
+
+class TestGuard:
+    def test_declares_what_it_has_handlers_for_and_no_more(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL] = "allow"
+        Refunds(pdp).call("A-1")
+        Refunds(pdp, obligations={"redact": lambda _: None}).call("A-1")
+        declared = [one["context"]["supported_obligations"] for one in far.questions()]
+        assert declared == [["log"], ["log", "redact"]]
+
+    def test_takes_no_line_in_a_log_for_a_notification(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [TOLD]
+        refunds = Refunds(pdp)
+        with pytest.raises(Denied, match="notification"):
+            refunds.call("A-1")
+        assert refunds.runs == []
+
+    def test_writes_a_log_that_is_seen_without_any_setting(
+        self, far: FarPdp, pdp: Pdp, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        far.rules[TOOL], far.obligations = "allow", [{"type": "log", "properties": {"text": "a\nb"}}]
+        Refunds(pdp).call("A-1")
+        (line,) = [one for one in caplog.records if one.name == "countersign.obligations"]
+        assert line.levelno >= logging.WARNING
+        assert "\n" not in line.getMessage()
+        assert json.loads(line.getMessage())["tool"] == TOOL
+
+    def test_tells_a_handler_which_call_it_is_about(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [TOLD]
+        told: list[Any] = []
+        Refunds(pdp, obligations={"notification": told.append}).call("A-1")
+        (evaluation,) = far.executions
+        assert told[0] | {"evaluation_id": evaluation, "tool": TOOL, **TOLD} == told[0]
+
+
+class TestCommandLine:
+    def test_declares_nothing_without_a_place_or_a_program(self) -> None:
+        assert on_the_command_line(notify=None, log=None) == {}
+        assert on_the_command_line(notify="true", log=obligations.write_down).keys() == {"log", "notification"}
+
+    def test_refuses_an_empty_command(self) -> None:
+        with pytest.raises(ValueError, match="empty"):
+            on_the_command_line(notify="  ", log=None)
+
+    def test_gives_the_program_the_obligation_and_not_our_key(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COUNTERSIGN_KEY", "csk_pep_secret")
+        out = tmp_path / "out"
+        text = (
+            f"import os, sys; open({str(out)!r}, 'w').write(sys.stdin.read() + os.environ.get('COUNTERSIGN_KEY', ''))"
+        )
+        sent_by(program(tmp_path / "send.py", text))(TOLD)
+        assert json.loads(out.read_text()) == TOLD
+
+    @pytest.mark.parametrize("text", ["raise SystemExit(1)", "import time; time.sleep(60)"])
+    def test_is_not_done_by_a_program_that_fails_or_hangs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    ) -> None:
+        monkeypatch.setattr(obligations, "NOTIFY_SECONDS", 0.5)
+        with pytest.raises(NotDone):
+            sent_by(program(tmp_path / "send.py", text))(TOLD)
+
+    def test_is_not_done_by_a_program_that_is_not_there(self) -> None:
+        with pytest.raises(NotDone):
+            sent_by("/nowhere/at/all")(TOLD)
+
+    def test_appends_lines_that_only_the_owner_reads(self, tmp_path: Path) -> None:
+        path = tmp_path / "state" / "obligations.jsonl"
+        for _ in range(2):
+            appended_to(path)(TOLD)
+        assert [json.loads(line) for line in path.read_text().splitlines()] == [TOLD, TOLD]
+        assert path.stat().st_mode & 0o777 == 0o600
