@@ -1,10 +1,11 @@
 """What tests of waivers share: terms to ask for, a waiver asked for or granted, a call under it."""
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
 from approvals.models import AccessRequest, Waiver
-from approvals.waivers import asking
+from approvals.waivers import asking, ending
 from evidence import clock
 from registry.models import Membership
 from tests.approvals.asking import vote
@@ -54,3 +55,14 @@ def granted(own: World, *, by: Membership | None = None, **changes: Any) -> Waiv
 def call(own: World, **changes: Any) -> Reply:
     """A refund of 250.00, which the rule asks people about."""
     return ask(own.pep_key, big(**changes))
+
+
+def over(own: World, waiver: Waiver) -> Waiver:
+    """Shortened to a moment from now, which is then past."""
+    soon = clock.now() + timedelta(milliseconds=500)
+    ended = ending.shorten(
+        waiver.pk, tenant_id=own.tenant.pk, by=own.carol, expires_at=soon, why="enough", now=clock.now()
+    )
+    while clock.now() < soon:
+        time.sleep(0.001)
+    return ended

@@ -1,7 +1,5 @@
 """A waiver from the asking to its end: granted like any approval, used by calls, counted, and over."""
 
-from datetime import timedelta
-
 import pytest
 
 from approvals.models import AccessRequest, Waiver
@@ -11,7 +9,7 @@ from approvals.waivers.models import State
 from countersign.policy.faults import InvalidError
 from evidence import clock, ledger
 from tests.approvals.asking import DENY, vote
-from tests.approvals.waivers.excepting import asked, call, easy, granted
+from tests.approvals.waivers.excepting import asked, call, easy, granted, over
 from tests.enforcement.machine import ask, big
 from tests.worlds import World
 
@@ -89,19 +87,12 @@ class TestEnd:
 
     def test_a_shortened_one_ends_when_it_is_said_to(self, ours: World) -> None:
         waiver = granted(ours)
-        soon = clock.now() + timedelta(milliseconds=300)
-        ending.shorten(
-            waiver.pk, tenant_id=ours.tenant.pk, by=ours.carol, expires_at=soon, why="earlier", now=clock.now()
-        )
         assert call(ours).told[0]
-        while clock.now() < soon:
-            pass
-        assert not call(ours).told[0]
+        over(ours, waiver)
+        assert not call(ours, transaction="after").told[0]
 
     def test_expires_by_itself(self, ours: World) -> None:
-        waiver = granted(ours, lasts=timedelta(milliseconds=700))
-        while clock.now() < waiver.expires_at:
-            pass
+        waiver = over(ours, granted(ours))
         ending.expire_due(now=clock.now())
         waiver.refresh_from_db()
         assert waiver.state == State.EXPIRED
