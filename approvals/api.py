@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from approvals import counting, requirements, shown, stepup, story, votes
-from approvals.models import AccessRequest, Decision, Status, Vote
+from approvals.models import AccessRequest, Decision, Status, StepUpProof, Vote
 from approvals.problems import answered
 from countersign.policy.values import StepUp
 from evidence import clock
@@ -127,11 +127,7 @@ class RequestWhole(RequestRow):
 
     @extend_schema_field(RequirementShown(many=True))
     def get_requirements(self, asked: AccessRequest) -> list[dict[str, Any]]:
-        tally = counting.count(asked, requirements.from_json(asked.requirements), counting.votes_of(asked))
-        return [
-            {**row, "approvals": len(share.approvers), "met": share.met}
-            for row, share in zip(asked.requirements, tally.shares, strict=True)
-        ]
+        return requirements_of(asked)
 
     @extend_schema_field(VoteShown(many=True))
     def get_votes(self, asked: AccessRequest) -> Any:
@@ -144,6 +140,15 @@ class RequestWhole(RequestRow):
     @extend_schema_field(AfterShown(allow_null=True))
     def get_after(self, _asked: AccessRequest) -> Any:
         return AfterShown(self._story.after).data if self._story.after else None
+
+
+def requirements_of(asked: AccessRequest) -> list[dict[str, Any]]:
+    """As `RequirementShown` has them."""
+    tally = counting.count(asked, requirements.from_json(asked.requirements), counting.votes_of(asked))
+    return [
+        {**row, "approvals": len(share.approvers), "met": share.met}
+        for row, share in zip(asked.requirements, tally.shares, strict=True)
+    ]
 
 
 class StepUpAsked(serializers.Serializer[Any]):
@@ -169,6 +174,42 @@ class VoteAsked(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=2000, allow_blank=True, default="")
     seen = serializers.CharField(max_length=71)
     step_up = serializers.CharField(max_length=40, allow_null=True, default=None)
+
+
+def passed(request: Request, request_id: str) -> StepUpProof:
+    """A step-up on that request, as the body asks for it. Raises what `answered` answers."""
+    asked = StepUpAsked(data=request.data)
+    asked.is_valid(raise_exception=True)
+    membership = access.membership_for(request)
+    return stepup.pass_totp(
+        request_id,
+        tenant_id=membership.tenant_id,
+        membership=membership,
+        method=stepup.Method(asked.validated_data["method"]),
+        decision=Decision(asked.validated_data["decision"]),
+        seen=asked.validated_data["seen"],
+        code=asked.validated_data["code"],
+        surface=SURFACE,
+        now=clock.now(),
+    )
+
+
+def voted(request: Request, request_id: str) -> AccessRequest:
+    """That request after the vote in the body. Raises what `answered` answers."""
+    asked = VoteAsked(data=request.data)
+    asked.is_valid(raise_exception=True)
+    membership = access.membership_for(request)
+    return votes.cast(
+        request_id,
+        tenant_id=membership.tenant_id,
+        membership=membership,
+        decision=Decision(asked.validated_data["decision"]),
+        reason=asked.validated_data["reason"],
+        seen=asked.validated_data["seen"],
+        step_up=asked.validated_data["step_up"],
+        surface=SURFACE,
+        now=clock.now(),
+    )
 
 
 class RequestFilters(django_filters.FilterSet):  # type: ignore[misc]  # untyped, as above
@@ -232,21 +273,7 @@ class StepUps(_OfTenant):
     )  # fmt: skip
     @answered
     def post(self, request: Request, request_id: str) -> Response:
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        membership = access.membership_for(request)
-        proof = stepup.pass_totp(
-            request_id,
-            tenant_id=membership.tenant_id,
-            membership=membership,
-            method=stepup.Method(asked.validated_data["method"]),
-            decision=Decision(asked.validated_data["decision"]),
-            seen=asked.validated_data["seen"],
-            code=asked.validated_data["code"],
-            surface=SURFACE,
-            now=clock.now(),
-        )
-        return Response(StepUpGiven(proof).data, status=status.HTTP_201_CREATED)
+        return Response(StepUpGiven(passed(request, request_id)).data, status=status.HTTP_201_CREATED)
 
 
 class Votes(_OfTenant):
@@ -263,18 +290,4 @@ class Votes(_OfTenant):
     )  # fmt: skip
     @answered
     def post(self, request: Request, request_id: str) -> Response:
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        membership = access.membership_for(request)
-        voted = votes.cast(
-            request_id,
-            tenant_id=membership.tenant_id,
-            membership=membership,
-            decision=Decision(asked.validated_data["decision"]),
-            reason=asked.validated_data["reason"],
-            seen=asked.validated_data["seen"],
-            step_up=asked.validated_data["step_up"],
-            surface=SURFACE,
-            now=clock.now(),
-        )
-        return Response(RequestWhole(voted).data, status=status.HTTP_201_CREATED)
+        return Response(RequestWhole(voted(request, request_id)).data, status=status.HTTP_201_CREATED)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from rest_framework.response import Response
 
 from approvals import intents, totp, votes
+from approvals.waivers import ending, moving
 from evidence import clock
 
 URN = "urn:countersign:problem:"
@@ -66,6 +67,18 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
         401,
         "wrong-number",
         "That is not the number shown where you came from. If you pressed no button there, close this page.",
+    ),
+    moving.UnknownWaiver: (404, "unknown-waiver", "There is no such waiver in your tenant."),
+    moving.NotNow: (409, "not-now", "The waiver is not in a state in which this can be done. Read it again."),
+    ending.NotYours: (
+        403,
+        "not-yours",
+        "Only who asked for a waiver, its owner, its approvers and administrators can end it early.",
+    ),
+    ending.NotShorter: (
+        409,
+        "not-shorter",
+        "A waiver can only end earlier, at a time still to come. Later is a renewal.",
     ),
     votes.ProofRefused: (401, "step-up-refused", "The confirmation ran out or was for another vote. Enter a new code."),
 }

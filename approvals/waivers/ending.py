@@ -23,6 +23,10 @@ class NotYours(Exception):
     """Only who asked, its owner, an approver of its teams or an administrator may end a waiver."""
 
 
+class NotShorter(ValueError):
+    """A waiver is only ever shortened, to a time still to come."""
+
+
 def revoke(waiver_id: str, *, tenant_id: int, by: Membership, why: str, now: datetime) -> Waiver:
     """End it. One person suffices, and the next decision is made without it. Raises UnknownWaiver, NotYours, NotNow."""
     with transaction.atomic():
@@ -33,7 +37,7 @@ def revoke(waiver_id: str, *, tenant_id: int, by: Membership, why: str, now: dat
 
 
 def shorten(waiver_id: str, *, tenant_id: int, by: Membership, expires_at: datetime, why: str, now: datetime) -> Waiver:
-    """Let it end earlier; never later, that is a renewal. Raises UnknownWaiver, NotYours, NotNow, ValueError."""
+    """Let it end earlier; never later, that is a renewal. Raises UnknownWaiver, NotYours, NotNow, NotShorter."""
     with transaction.atomic():
         waiver = moving.locked(waiver_id, tenant_id=tenant_id)
         _check_may(waiver, by)
@@ -41,7 +45,7 @@ def shorten(waiver_id: str, *, tenant_id: int, by: Membership, expires_at: datet
         if waiver.state not in LIVE:
             raise moving.NotNow(waiver)
         if not max(at, waiver.not_before) < expires_at < waiver.expires_at:
-            raise ValueError("a waiver is only ever shortened, to a time still to come")
+            raise NotShorter(f"{waiver.pk} could end after now and before {waiver.expires_at.isoformat()}")
         was, waiver.expires_at, waiver.version = waiver.expires_at, expires_at, waiver.version + 1
         waiver.save(update_fields=["expires_at", "version"])
         changes.bump(waiver.tenant, registry=False, waivers=True)

@@ -1,0 +1,204 @@
+"""The people's API for waivers: list, ask, preview, grant, end, attest. The same domain calls as the pages."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.generics import GenericAPIView, ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from approvals import requirements
+from approvals.api import StepUpAsked, StepUpGiven, VoteAsked, passed, voted
+from approvals.models import Waiver
+from approvals.problems import answered
+from approvals.waivers import asking, ending, register
+from approvals.waivers.asking import Drafted
+from approvals.waivers.moving import UnknownWaiver
+from approvals.waivers_said import RevokeAsked, ShortenAsked, StrictJSON, TermsAsked, Wanted, told_faults
+from approvals.waivers_told import CoveredShown, Preview, WaiverRow, WaiverWhole
+from evidence import clock
+from registry import access
+from registry.models import Membership
+
+MONTH: Final = timedelta(days=30)
+
+_PROBLEM = "application/problem+json"
+_BAD = OpenApiResponse(OpenApiTypes.OBJECT, description="`errors` has each fault with its JSON pointer and its words.")
+_ABSENT = OpenApiResponse(OpenApiTypes.OBJECT, description="No such waiver in this tenant.")
+_NOT_ELIGIBLE = OpenApiResponse(OpenApiTypes.OBJECT, description="Not asked, or on the side that gains by it.")
+_NOT_YOURS = OpenApiResponse(OpenApiTypes.OBJECT, description="Others may do this.")
+_MOVED_ON = OpenApiResponse(OpenApiTypes.OBJECT, description="Not in a state, or not as it was shown, to do this.")
+_CODE_REFUSED = OpenApiResponse(OpenApiTypes.OBJECT, description="A fresh code is needed, or this one did not pass.")
+_LOCKED = OpenApiResponse(OpenApiTypes.OBJECT, description="Too many wrong codes; `Retry-After` says how long.")
+
+
+class _OfTenant(GenericAPIView[Waiver]):
+    """Waivers of the caller's tenant; any other is as absent as one that never was."""
+
+    authentication_classes = [access.PersonKey, SessionAuthentication]
+    permission_classes = [access.IsMember]
+    filter_backends = ()
+    serializer_class: Any = WaiverWhole
+
+    def get_queryset(self) -> QuerySet[Waiver]:
+        if getattr(self, "swagger_fake_view", False):
+            return Waiver.objects.none()
+        wanted = Wanted(data=self.request.query_params)
+        wanted.is_valid(raise_exception=True)
+        return register.listed(access.tenant_for(self.request), **wanted.validated_data)
+
+
+class Waivers(_OfTenant, ListAPIView[Waiver]):
+    """`GET`: the last asked for first. `POST`: ask."""
+
+    serializer_class = WaiverRow
+    parser_classes = [StrictJSON]
+
+    @extend_schema(parameters=[Wanted], responses={200: WaiverRow(many=True)})
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(request=TermsAsked, responses={201: WaiverWhole, (400, _PROBLEM): _BAD})
+    @told_faults
+    def post(self, request: Request) -> Response:
+        """Ask for one. It is pending until others grant it; it lifts nothing before."""
+        member = access.membership_for(request)
+        waiver = asking.ask(member.tenant, request.data, by=member, now=clock.now())
+        answer = Response(WaiverWhole(waiver).data, status=status.HTTP_201_CREATED)
+        answer["Location"] = f"/api/v1/waivers/{waiver.pk}"
+        return answer
+
+
+class WaiverPreview(_OfTenant):
+    """What would be asked, without asking."""
+
+    parser_classes = [StrictJSON]
+
+    @extend_schema(request=TermsAsked, responses={200: Preview, (400, _PROBLEM): _BAD})
+    @told_faults
+    def post(self, request: Request) -> Response:
+        """The pins, who would have to grant it, and which of the last 30 days' calls it would have covered."""
+        member, now = access.membership_for(request), clock.now()
+        drafted = asking.draft(member.tenant, request.data, by=member, now=now)
+        return Response(_preview(drafted, member, now=now))
+
+
+class OneWaiver(_OfTenant):
+    """One waiver, whole."""
+
+    @extend_schema(responses={200: WaiverWhole, (404, _PROBLEM): _ABSENT})
+    @answered
+    def get(self, request: Request, waiver_id: str) -> Response:
+        return Response(WaiverWhole(find(request, waiver_id)).data)
+
+
+class WaiverStepUps(_OfTenant):
+    """Pass a step-up, bound to one decision on one display of the waiver's request."""
+
+    permission_classes = [access.CanVote]
+
+    @extend_schema(
+        request=StepUpAsked,
+        responses={
+            201: StepUpGiven, (401, _PROBLEM): _CODE_REFUSED, (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+            (429, _PROBLEM): _LOCKED,
+        },
+    )  # fmt: skip
+    @answered
+    def post(self, request: Request, waiver_id: str) -> Response:
+        proof = passed(request, find(request, waiver_id).request_id)
+        return Response(StepUpGiven(proof).data, status=status.HTTP_201_CREATED)
+
+
+class WaiverVotes(_OfTenant):
+    """Vote on the waiver's request. The answer is the waiver as it then stands."""
+
+    permission_classes = [access.CanVote]
+
+    @extend_schema(
+        request=VoteAsked,
+        responses={
+            201: WaiverWhole, (401, _PROBLEM): _CODE_REFUSED, (403, _PROBLEM): _NOT_ELIGIBLE,
+            (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+        },
+    )  # fmt: skip
+    @answered
+    def post(self, request: Request, waiver_id: str) -> Response:
+        voted(request, find(request, waiver_id).request_id)
+        return Response(WaiverWhole(find(request, waiver_id)).data, status=status.HTTP_201_CREATED)
+
+
+class RevokeWaiver(_OfTenant):
+    """End it with the next decision. One person suffices."""
+
+    @extend_schema(
+        request=RevokeAsked,
+        responses={
+            200: WaiverWhole, (403, _PROBLEM): _NOT_YOURS, (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+        },
+    )  # fmt: skip
+    @answered
+    def post(self, request: Request, waiver_id: str) -> Response:
+        asked = RevokeAsked(data=request.data)
+        asked.is_valid(raise_exception=True)
+        member = access.membership_for(request)
+        ending.revoke(
+            waiver_id, tenant_id=member.tenant_id, by=member, why=asked.validated_data["reason"], now=clock.now()
+        )
+        return Response(WaiverWhole(find(request, waiver_id)).data)
+
+
+class ShortenWaiver(_OfTenant):
+    """Let it end earlier. Later is a renewal: another waiver, granted anew."""
+
+    @extend_schema(
+        request=ShortenAsked,
+        responses={
+            200: WaiverWhole, (403, _PROBLEM): _NOT_YOURS, (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+        },
+    )  # fmt: skip
+    @answered
+    def post(self, request: Request, waiver_id: str) -> Response:
+        asked = ShortenAsked(data=request.data)
+        asked.is_valid(raise_exception=True)
+        member = access.membership_for(request)
+        ending.shorten(
+            waiver_id,
+            tenant_id=member.tenant_id,
+            by=member,
+            expires_at=asked.validated_data["expires_at"],
+            why=asked.validated_data["reason"],
+            now=clock.now(),
+        )
+        return Response(WaiverWhole(find(request, waiver_id)).data)
+
+
+def find(request: Request, waiver_id: str) -> Waiver:
+    """The caller's tenant's. Raises UnknownWaiver."""
+    found = register.listed(access.tenant_for(request)).filter(pk=waiver_id).first()
+    if found is None:
+        raise UnknownWaiver(waiver_id)
+    return found
+
+
+def _preview(drafted: Drafted, member: Membership, *, now: datetime) -> dict[str, Any]:
+    scope = drafted.scope
+    teams = [team for one in scope.requirements for team in one.teams]
+    seen = None
+    if register.may_see_calls(member, teams):
+        seen = CoveredShown(register.covered(member.tenant, drafted.terms, since=now - MONTH)).data
+    return {
+        "pins": scope.written,
+        "risk_tier": int(scope.risk_tier),
+        "not_before": scope.not_before,
+        "expires_at": drafted.terms.expires_at,
+        "requirements": [
+            {**row, "approvals": 0, "met": False} for row in requirements.to_json(scope.requirements)
+        ],
+        "covered": seen,
+    }  # fmt: skip
