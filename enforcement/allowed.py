@@ -15,7 +15,10 @@ Statement = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """One allowed call, as the record of its decision tells it. `key_id` is the credential that asked."""
+    """One allowed call, as the record of its decision tells it. `key_id` is the credential that asked.
+
+    `is_reserved`: an approval was used for it, and its execution came into custody with the allow.
+    """
 
     key_id: str
     commitment: str
@@ -23,6 +26,7 @@ class Allowed:
     transaction: str
     thread: str
     request_id: str
+    is_reserved: bool
     action: Mapping[str, Any]
     charges: tuple[Mapping[str, str], ...]
 
@@ -42,13 +46,15 @@ def of_record(statement: Statement) -> Allowed:
         raise Problem(Kind.CONFLICT, "This call was not allowed, so there is nothing to report.")
     thread: str = predicate["thread"]["id"]
     row = Record.objects.only("session", "transaction").get(log=predicate["log"], event_id=predicate["event_id"])
+    request_id: str = predicate.get("request", {}).get("id", "")
     return Allowed(
         key_id=predicate["actor"]["id"],
         commitment="sha256:" + statement["subject"][0]["digest"]["sha256"],
         session=row.session,
         transaction=row.transaction,
         thread=thread,
-        request_id=predicate.get("request", {}).get("id", ""),
+        request_id=request_id,
+        is_reserved=bool(request_id) and "waiver" not in predicate,
         action=predicate["action"],
         charges=tuple(predicate.get("budget", {}).get("charges", ())),
     )

@@ -144,17 +144,20 @@ def hold(evaluation_id: str, allowed: Allowed, *, tenant_id: int, credential_id:
 
 
 def _first(said: Report, allowed: Allowed, *, key: KeyView, world: World, moment: Moment) -> None:
-    """A plain allow comes into custody with its first report: whose INSERT holds has won. Raises Problem (409).
+    """An allow that used no approval comes into custody with its first report: whose INSERT holds has won.
+
+    Raises Problem (409).
 
     Who loses gets an IntegrityError, looks again and finds the winner's row.
     """
-    if allowed.request_id or said.status is Custody.COMMITTED:
+    if allowed.is_reserved or said.status is Custody.COMMITTED:
         raise _conflict(Custody.RESERVED)
     executing = said.status is Custody.EXECUTING
     Execution.objects.create(
         evaluation_id=said.evaluation_id,
         tenant_id=world.tenant_id,
         credential_id=key.id,
+        request_id=allowed.request_id,
         action_digest="",
         thread=allowed.thread,
         status=said.status,
