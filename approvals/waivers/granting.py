@@ -31,7 +31,6 @@ def on_change(request: AccessRequest, change: Change, **_signal: Any) -> None:
         moving.move(waiver, State.REFUSED, actor=SYSTEM, now=now, why=_REFUSES[change])
         return
     Control.objects.filter(waiver=waiver, kind=ControlKind.CHECK).update(next_at=now)
-    if why := holding.why_not(waiver, now=now):
+    moving.activate(waiver, actor=SYSTEM, now=now)
+    if why := holding.why_not(waiver, now=now):  # granted, and waiting for what it rests on
         moving.move(waiver, State.SUSPENDED, actor=SYSTEM, now=now, why=why)
-    else:
-        moving.activate(waiver, actor=SYSTEM, now=now)

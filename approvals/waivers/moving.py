@@ -15,7 +15,7 @@ SYSTEM: Final = Actor(type="system", id="waivers")
 
 _MOVES: Final = {
     State.REFUSED: (Event.WAIVER_REFUSED, WaiverChange.REFUSED, {State.PENDING}),
-    State.SUSPENDED: (Event.WAIVER_SUSPENDED, WaiverChange.SUSPENDED, {State.PENDING, State.ACTIVE}),
+    State.SUSPENDED: (Event.WAIVER_SUSPENDED, WaiverChange.SUSPENDED, {State.ACTIVE}),
     State.EXPIRED: (Event.WAIVER_EXPIRED, WaiverChange.EXPIRED, {State.ACTIVE, State.SUSPENDED}),
     State.REVOKED: (Event.WAIVER_REVOKED, WaiverChange.REVOKED, {State.ACTIVE, State.SUSPENDED}),
     State.USED_UP: (Event.WAIVER_USED_UP, WaiverChange.USED_UP, {State.ACTIVE}),
@@ -57,8 +57,6 @@ def move(waiver: Waiver, to: State, *, actor: Actor, now: datetime, why: str = "
     changed: dict[str, Any] = {"state": to}
     if to in _ENDS:
         changed |= {"ended_at": now, "ended_by": actor.id, "ended_why": why}
-    if to is State.SUSPENDED and waiver.state == State.PENDING:
-        changed |= {"granted_at": now}
     _update(waiver, before, changed)
     if to in {State.SUSPENDED, State.REVOKED}:
         changes.bump(waiver.tenant, registry=False, waivers=True)

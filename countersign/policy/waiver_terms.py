@@ -28,7 +28,7 @@ MAX_TEXT: Final = 2000
 MAX_RULES: Final = 50
 MAX_CONTROLS: Final = 20
 MAX_USES: Final = 1_000_000
-SHORTEST_ROUND: Final = timedelta(seconds=30)
+SHORTEST_ROUND: Final = timedelta(seconds=10)
 LONGEST_ROUND: Final = timedelta(days=1)
 USUAL_ROUND: Final = "5m"
 _BARE: Final = frozenset({"*", "**"})
@@ -232,7 +232,7 @@ def _check(form: Form, value: Mapping[str, Any], path: Path) -> Control:
     block["every"] = block.get("every", USUAL_ROUND)
     every = form.duration(block["every"], (*path, "every"), most=LONGEST_ROUND)
     if every < SHORTEST_ROUND:
-        form.refuse((*path, "every"), "not more often than every 30s")
+        form.refuse((*path, "every"), "not more often than every 10s")
     return Control(ControlKind.CHECK, block, every=every)
 
 
