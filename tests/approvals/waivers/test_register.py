@@ -1,16 +1,20 @@
 """The register: what is listed, how often a waiver was used, what is the matter with it, what terms would cover."""
 
+import csv
+import io
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from approvals.models import Waiver
-from approvals.waivers import covering, register, traffic
+from approvals.waivers import covering, csv_export, register, traffic
 from approvals.waivers.register import Name
 from countersign.policy.faults import InvalidError
 from evidence import clock, kept, ledger, seal
+from tests.approvals.browsing import signed_in
 from tests.approvals.waivers.excepting import RULE, asked, call, easy, granted, terms
 from tests.enforcement.machine import Reply, ask, question
 from tests.worlds import AGENT, World
@@ -243,3 +247,36 @@ class TestMaySeeCalls:
         assert not register.may_see_calls(zoe, waiver.request)
         assert not register.may_see_calls(zoe, ["finance"])
         assert register.may_see_calls(zoe, ["support", "finance"])
+
+
+class TestCsv:
+    @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "|cmd", "\n=1"])
+    def test_abuse_107_no_cell_is_a_formula(self, text: str) -> None:
+        made = csv_export.cell(text)
+        assert made.lstrip()[0] not in "=+-@|＝\t\r\n"
+
+    @pytest.mark.parametrize("text", ["refund", "2026-11-21T12:00:00Z", "0", "", "a=1", 'say "x"'])
+    def test_other_cells_stay_as_they_are(self, text: str) -> None:
+        assert csv_export.cell(text) == text
+
+    def test_abuse_107_what_somebody_typed_stays_in_its_cell(self, ours: World) -> None:
+        waiver = asked(ours, reason='=HYPERLINK("http://evil.test","x"),y\r\n=1+1', ticket="@SUM(A1)")
+        made = signed_in(ours.erin).get("/waivers/register.csv?state=pending")
+        assert made["Content-Disposition"] == 'attachment; filename="waivers.csv"'
+        (row,) = csv.DictReader(io.StringIO(made.content.decode(), newline=""))
+        assert tuple(row) == csv_export.COLUMNS
+        assert row["id"] == waiver.pk
+        assert row["reason"].startswith("'=HYPERLINK(")
+        assert row["ticket"] == "'@SUM(A1)"
+        assert not [value for value in row.values() if value[:1] in {"=", "+", "-", "@", "\t", "\r"}]
+
+    def test_abuse_057_holds_what_the_list_holds(self, ours: World) -> None:
+        asked(ours)
+        asked(easy())
+        client = signed_in(ours.erin)
+        for query, there in (("", 1), ("?state=live", 0), ("?q=migration", 1), ("?q=nothing", 0)):
+            rows = csv.DictReader(io.StringIO(client.get(f"/waivers/register.csv{query}").content.decode()))
+            assert len(list(rows)) == there
+
+    def test_is_for_members(self) -> None:
+        assert Client().get("/waivers/register.csv").status_code == 302
