@@ -13,3 +13,4 @@ class ApprovalsConfig(AppConfig):
         """Registers the room's jobs. Imported here: models are not there before."""
         from approvals import jobs  # noqa: F401, PLC0415  see above
         from approvals.waivers import granting  # noqa: F401, PLC0415  see above
+        from approvals.waivers import jobs as waiver_jobs  # noqa: F401, PLC0415  see above

@@ -11,6 +11,7 @@ from approvals.signals import Change, request_changed
 from countersign.proof.events import Event
 from evidence import ledger
 from evidence.ledger import Actor, Written
+from evidence.together import Fact
 from registry.models import Credential
 
 SYSTEM = Actor(type="system", id="approvals")
@@ -88,22 +89,38 @@ def record(
 
     What the action was is said by the commitment; in words only who, with what and how, never an argument.
     """
-    if detail is not None:
-        members["detail"] = detail
+    told = fact(event, request, actor=actor, detail=detail, **members)
     return ledger.append(
         event,
-        tenant=request.tenant.slug,
-        thread=request.pk,
+        tenant=told.tenant,
+        thread=told.thread,
         actor=actor,
         now=now,
-        commitment=request.commitment,
+        commitment=told.commitment,
         event_id=event_id,
-        session=request.session,
-        transaction=request.transaction,
-        request=request.pk,
-        action={"agent": request.agent_id, "tool": request.tool_id, "method": request.method},
-        **members,
+        session=told.session,
+        transaction=told.transaction,
+        request=told.request,
+        **told.members,
     )
+
+
+def fact(
+    event: Event,
+    request: AccessRequest,
+    *,
+    actor: Actor,
+    detail: Mapping[str, Any] | None = None,
+    **members: Mapping[str, Any],
+) -> Fact:
+    """What `record` would write, for who writes many of different requests at once."""
+    if detail is not None:
+        members["detail"] = detail
+    members["action"] = {"agent": request.agent_id, "tool": request.tool_id, "method": request.method}
+    return Fact(
+        event, tenant=request.tenant.slug, thread=request.pk, actor=actor, commitment=request.commitment,
+        session=request.session, transaction=request.transaction, request=request.pk, members=members,
+    )  # fmt: skip
 
 
 def asker(credential_id: int) -> Actor:

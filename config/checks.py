@@ -48,4 +48,12 @@ def pairs(app_configs: Sequence[AppConfig] | None, **_kwargs: Any) -> list[Check
                 id="countersign.E002",
             )
         )
+    if given.probe_private:
+        found.append(
+            Warning(
+                f"{PREFIX}PROBE_PRIVATE lets the checks of waivers reach private and loopback addresses.",
+                hint="Whoever asks for a waiver chooses what is looked at. Unset it if nothing needs it.",
+                id="countersign.W002",
+            )
+        )
     return found

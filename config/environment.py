@@ -83,6 +83,7 @@ class Environment(Integrations):
     attention_window: Duration = timedelta(minutes=10)
     reminders: str = "half,2m"
     callback_networks: str = ""
+    probe_private: bool = False
     bootstrap_tenant: str = ""
     bootstrap_admin: str = ""
     bootstrap_email: str = ""

@@ -8,7 +8,7 @@ from approvals.issuing import timestamp
 from approvals.models import AccessRequest
 from approvals.waivers import moving
 from approvals.waivers.models import LIVE, State, Waiver
-from approvals.waivers.moving import SYSTEM, announce, record
+from approvals.waivers.moving import announce, record
 from approvals.waivers.signals import WaiverChange
 from countersign.proof.events import Event
 from evidence import clock
@@ -20,7 +20,9 @@ AT_ONCE = 200  # waivers that one transaction ends
 
 
 class NotYours(Exception):
-    """Only who asked, its owner, an approver of its teams or an administrator may end a waiver."""
+    """Only who asked, its owner, an approver of its teams or an administrator may end a waiver; and only the person
+    named may confirm what they are to confirm.
+    """
 
 
 class NotShorter(ValueError):
@@ -71,17 +73,24 @@ def expire_due(*, now: datetime) -> int:
     Nobody waits for it: a use looks at the clock itself. Those that somebody holds are left for the next round.
     """
     with transaction.atomic():
-        over = Waiver.objects.filter(state__in=LIVE, expires_at__lte=now).order_by("expires_at")[:AT_ONCE]
-        requests = AccessRequest.objects.filter(pk__in=list(over.values_list("request_id", flat=True)))
-        if connection.features.has_select_for_update_skip_locked:
-            requests = requests.select_for_update(skip_locked=True)
-        ended = 0
-        for request in requests.order_by("pk"):
-            waiver = moving.locked(request.waiver.pk, tenant_id=request.tenant_id)
-            if waiver.state in LIVE and waiver.expires_at <= now:
-                moving.move(waiver, State.EXPIRED, actor=SYSTEM, now=now)
-                ended += 1
-    return ended
+        due = _held(now)
+        moving.expire(due, now=now)
+    return len(due)
+
+
+def _held(now: datetime) -> list[Waiver]:
+    """Locked, the requests first; each with its request and tenant. Nobody who waits for one is waited for."""
+    skip = connection.features.has_select_for_update_skip_locked
+    over = Waiver.objects.filter(state__in=LIVE, expires_at__lte=now)
+    first = list(over.order_by("expires_at").values_list("request_id", flat=True)[:AT_ONCE])
+    requests = AccessRequest.objects.filter(pk__in=first).select_related("tenant").order_by("pk")
+    held = {one.pk: one for one in requests.select_for_update(of=("self",), skip_locked=skip)}
+    waivers = over.filter(request__in=list(held)).select_related("owner__user", "asked_by__user").order_by("request_id")
+    found = list(waivers.select_for_update(of=("self",)))
+    for waiver in found:
+        waiver.request = held[waiver.request_id]
+        waiver.tenant = waiver.request.tenant
+    return found
 
 
 def _check_may(waiver: Waiver, by: Membership) -> None:

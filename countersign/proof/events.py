@@ -61,3 +61,4 @@ class Event(StrEnum):
     WAIVER_SHORTENED = "waiver.shortened"
     WAIVER_USED_UP = "waiver.used_up"
     CONTROL_CHECKED = "control.checked"
+    CONTROL_WITHDRAWN = "control.withdrawn"

@@ -3,6 +3,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from config import checks
 from config.environment import Environment, environment, unknown_variables
 
 
@@ -67,3 +68,13 @@ class TestUnknownVariables:
             "PATH": "",
         }
         assert unknown_variables(fine) == []
+
+
+class TestProbePrivate:
+    def test_is_off_and_its_being_on_is_told(self, monkeypatch):
+        assert not environment().probe_private
+        assert "countersign.W002" not in {found.id for found in checks.pairs(None)}
+        environment.cache_clear()
+        monkeypatch.setenv("COUNTERSIGN_PROBE_PRIVATE", "true")
+        assert environment().probe_private
+        assert "countersign.W002" in {found.id for found in checks.pairs(None)}
