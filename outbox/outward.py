@@ -7,6 +7,7 @@ read, and the whole must be over within a few seconds, drop by drop or not.
 
 import http.client
 import ipaddress
+import os
 import re
 import socket
 import ssl
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -218,4 +220,10 @@ def _connected(target: Target, addresses: Sequence[Address], watched: _Watched) 
 
 def _context() -> ssl.SSLContext:
     """As browsers verify. SSL_CERT_FILE names other authorities, for instance a company's own."""
+    return _read(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def _read(*_authorities: str | None) -> ssl.SSLContext:
+    """Once a process: it takes longer than most calls do. Only this is shared, for each call pins its addresses."""
     return ssl.create_default_context()

@@ -13,8 +13,10 @@ from typing import Any
 
 import jira
 import requests
+from requests.adapters import HTTPAdapter
 
 from connectors.jira import failures
+from connectors.lasting import Lasting
 from connectors.port import Account, TransportError
 
 TIMEOUT = (3.0, 6.0)  # to connect, to answer: a job of six calls ends before its lease does
@@ -93,6 +95,19 @@ class Found:
         return self.key.rpartition("-")[0]
 
 
+class _Connections(HTTPAdapter):
+    """Connections for all sites and accounts. Sessions, with their cookies and credentials, come and go above them."""
+
+    def close(self) -> None:
+        """A session's end is not theirs."""
+
+    def end(self) -> None:
+        super().close()
+
+
+CONNECTIONS = Lasting(_Connections, end=_Connections.end, idle=5.0)
+
+
 class Site:
     """One account's way into one site. Making it asks nobody anything."""
 
@@ -106,6 +121,8 @@ class Site:
         # Without a look-up the library does not know where it is, and answers None to what only Cloud can do.
         self._jira.deploymentType = "Cloud"
         self._session: requests.Session = self._jira._session  # noqa: SLF001  it has no other door
+        self._session.mount("https://", adapter := CONNECTIONS.get())
+        self._session.mount("http://", adapter)
         self._session.max_redirects = 0
         self._session.hooks["response"].append(failures.refuse_pages)
 

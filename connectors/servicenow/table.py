@@ -3,15 +3,15 @@
 https://www.servicenow.com/docs/bundle/zurich-api-reference/page/integrate/inbound-rest/concept/c_TableAPI.html
 """
 
-import ssl
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import cache
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx2
 
+from connectors.lasting import Lasting
 from connectors.port import Account, TransportError
 
 Row = Mapping[str, str]
@@ -68,10 +68,10 @@ class Table:
         told = self._account.settings
         url = f"{told['url'].rstrip('/')}/api/now/table/{path}"
         try:
-            with httpx2.Client(timeout=_TIMEOUT, auth=(told["user"], told["password"]), verify=_trusted()) as client:
-                answer = client.request(
-                    method, url, params=dict(query), json=given, headers={"Accept": "application/json"}
-                )
+            answer = CLIENT.get().request(
+                method, url, auth=(told["user"], told["password"]), params=dict(query), json=given,
+                headers={"Accept": "application/json"}, timeout=_TIMEOUT,
+            )  # fmt: skip
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise TransportError(f"ServiceNow did not answer: {type(error).__name__}.") from None
         if not answer.is_success:
@@ -82,10 +82,13 @@ class Table:
             raise _strange() from None
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    """Read once: the list of authorities takes longer to read than most calls take."""
-    return httpx2.create_ssl_context()
+def _client() -> httpx2.Client:
+    """For all instances and users, so it must keep nothing of one that another could be taken for: no cookies."""
+    nothing = CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
+    return httpx2.Client(cookies=nothing)
+
+
+CLIENT = Lasting(_client, end=httpx2.Client.close)
 
 
 def _row(found: object) -> Row:
