@@ -87,7 +87,9 @@ class TestAttest:
         assert call(ours).told == AS_BEFORE
         assert attested(ours, waiver).state == State.ACTIVE
         assert call(ours, transaction="after").told == WAIVED
-        assert events(waiver) == ["waiver.requested", "waiver.suspended", "control.attested", "waiver.resumed"]
+        assert events(waiver) == [
+            "waiver.requested", "waiver.granted", "waiver.suspended", "control.attested", "waiver.resumed",
+        ]  # fmt: skip
         said = ledger.history(ours.slug, waiver.request_id, limit=None)
         (record,) = [one["predicate"] for one in said if one["predicate"]["event"] == "control.attested"]
         assert record["actor"] == {"type": "person", "id": ours.username("frank"), "auth": {}}
@@ -175,7 +177,7 @@ class TestTakeBack:
         assert call(ours, transaction="after").told == AS_BEFORE
         attested(ours, waiver)
         assert call(ours, transaction="again").told == WAIVED
-        assert events(waiver)[2:] == [
+        assert events(waiver)[3:] == [
             "control.attested", "waiver.resumed", "control.withdrawn", "waiver.suspended", "control.attested",
             "waiver.resumed",
         ]  # fmt: skip
@@ -204,8 +206,8 @@ class TestLook:
         assert looked(waiver) == State.ACTIVE
         assert call(ours, transaction="again").told == WAIVED
         assert events(waiver) == [
-            "waiver.requested", "waiver.suspended", "control.checked", "waiver.resumed", "control.checked",
-            "waiver.suspended", "control.checked", "waiver.resumed",
+            "waiver.requested", "waiver.granted", "waiver.suspended", "control.checked", "waiver.resumed",
+            "control.checked", "waiver.suspended", "control.checked", "waiver.resumed",
         ]  # fmt: skip
         said = [one["predicate"] for one in ledger.history(ours.slug, waiver.request_id, limit=None)]
         failed = next(one["detail"] for one in said if one["event"] == "waiver.suspended")
