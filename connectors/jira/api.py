@@ -127,9 +127,12 @@ class Site:
         self._session.hooks["response"].append(failures.refuse_pages)
 
     def me(self) -> Author:
-        """The account we act as."""
+        """The account we act as. An answer that names none is no answer of Jira's."""
         with self._talking():
-            return _author(self._jira.myself())
+            found = _author(self._jira.myself())
+            if not found.account_id:
+                raise ValueError("accountId")
+            return found
 
     def create(self, fields: Mapping[str, Any]) -> tuple[str, str]:
         """A new issue: its id and key."""
@@ -197,7 +200,7 @@ class Site:
 def _author(told: Mapping[str, Any] | None) -> Author:
     """A change without an author was made by Jira itself."""
     given = told or {}
-    return Author(str(given.get("accountId", "")), is_person=given.get("accountType") == "atlassian")
+    return Author(str(given.get("accountId") or ""), is_person=given.get("accountType") == "atlassian")
 
 
 def _status(told: Mapping[str, Any]) -> Status:

@@ -13,6 +13,7 @@ from connectors.port import Account, Board, Item, Moment, Place, TransportError,
 from examples.lookalikes.faults import Fault
 from examples.lookalikes.jira.server import Jira as Server
 from tests.connectors import sample
+from tests.connectors.webhook.receiver import receiver
 
 TRANSITIONS = {"approved": "Approve", "denied": "declined", "expired": "Close"}
 PLACE = Place("jira", "OPS", {"project": "OPS", "transitions": TRANSITIONS})
@@ -233,6 +234,17 @@ class TestSayAndCheck:
         assert issue.fields["description"].startswith(inbox)
         assert transport.digest(PLACE, ref, Waiting(0, (), inbox)) == ref
         assert "arq_1" not in server.site.the_only_issue().fields["description"]
+
+    @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"[]", b'{"accountId": null}'])
+    def test_tells_no_good_health_of_what_names_no_account(self, body: bytes):
+        """A proxy or a gateway that answers everything with 200, or with 204 and nothing."""
+        with receiver() as here:
+            here.say(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            )
+            given = {"url": f"http://127.0.0.1:{here.port}", "email": "e", "token": "t", "webhook_secret": "w"}
+            with pytest.raises(TransportError, match="something that Jira's API does not say"):
+                open_(Account("acme", 1, "jira", given)).check()
 
     def test_tells_good_health_in_a_sentence(self, transport: Jira, server: Server):
         assert transport.check() == f"127.0.0.1 answers; signed in as {server.site.email}."
