@@ -6,16 +6,17 @@ from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
+from django.http import HttpResponse
 from rest_framework.response import Response
 
 from approvals import intents, totp, votes
-from approvals.waivers import ending, moving
+from approvals.waivers import ending, exporting, moving
 from evidence import clock
 
 URN = "urn:countersign:problem:"
 _UNAUTHENTICATED = 401
 
-V = TypeVar("V", bound=Callable[..., Response])
+V = TypeVar("V", bound=Callable[..., HttpResponse])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
         "not-shorter",
         "A waiver can only end earlier, at a time still to come. Later is a renewal.",
     ),
+    exporting.TooMuch: (
+        409,
+        "too-much",
+        "This has too many uses to wait for. `manage.py export_evidence` writes its pack.",
+    ),
     votes.ProofRefused: (401, "step-up-refused", "The confirmation ran out or was for another vote. Enter a new code."),
 }
 REFUSALS = tuple(_TABLE)
@@ -105,7 +111,7 @@ def answered(method: V) -> V:
     """A view method whose refusals become problem details (RFC 9457), challenged as in RFC 9470 if a step-up lacks."""
 
     @wraps(method)
-    def view(*args: Any, **kwargs: Any) -> Response:
+    def view(*args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return method(*args, **kwargs)
         except REFUSALS as error:

@@ -1,9 +1,12 @@
 """The people's API for waivers: list, ask, preview, grant, end, attest. The same domain calls as the pages."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
@@ -16,12 +19,13 @@ from approvals import requirements
 from approvals.api import StepUpAsked, StepUpGiven, VoteAsked, passed, voted
 from approvals.models import Waiver
 from approvals.problems import answered
-from approvals.waivers import asking, ending, register
+from approvals.waivers import asking, ending, exporting, register
 from approvals.waivers.asking import Drafted
 from approvals.waivers.moving import UnknownWaiver
-from approvals.waivers_said import RevokeAsked, ShortenAsked, StrictJSON, TermsAsked, Wanted, told_faults
+from approvals.waivers_said import PackAsked, RevokeAsked, ShortenAsked, StrictJSON, TermsAsked, Wanted, told_faults
 from approvals.waivers_told import CoveredShown, Preview, WaiverRow, WaiverWhole
 from evidence import clock
+from evidence.ledger import Actor
 from registry import access
 from registry.models import Membership
 
@@ -33,6 +37,7 @@ _ABSENT = OpenApiResponse(OpenApiTypes.OBJECT, description="No such waiver in th
 _NOT_ELIGIBLE = OpenApiResponse(OpenApiTypes.OBJECT, description="Not asked, or on the side that gains by it.")
 _NOT_YOURS = OpenApiResponse(OpenApiTypes.OBJECT, description="Others may do this.")
 _MOVED_ON = OpenApiResponse(OpenApiTypes.OBJECT, description="Not in a state, or not as it was shown, to do this.")
+_TOO_MUCH = OpenApiResponse(OpenApiTypes.OBJECT, description="Too many uses: `manage.py export_evidence` writes it.")
 _CODE_REFUSED = OpenApiResponse(OpenApiTypes.OBJECT, description="A fresh code is needed, or this one did not pass.")
 _LOCKED = OpenApiResponse(OpenApiTypes.OBJECT, description="Too many wrong codes; `Retry-After` says how long.")
 
@@ -151,6 +156,32 @@ class RevokeWaiver(_OfTenant):
             waiver_id, tenant_id=member.tenant_id, by=member, why=asked.validated_data["reason"], now=clock.now()
         )
         return Response(WaiverWhole(find(request, waiver_id)).data)
+
+
+class PackWaiver(_OfTenant):
+    """Its whole life as an evidence pack, which verifies without this server. That it was made is a record too."""
+
+    permission_classes = [access.IsAuditor | access.IsAdmin]
+
+    @extend_schema(
+        request=PackAsked,
+        responses={
+            (200, "application/gzip"): OpenApiTypes.BINARY, (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _TOO_MUCH,
+        },
+    )  # fmt: skip
+    @answered
+    def post(self, request: Request, waiver_id: str) -> HttpResponse:
+        asked = PackAsked(data=request.data)
+        asked.is_valid(raise_exception=True)
+        member, waiver = access.membership_for(request), find(request, waiver_id)
+        with TemporaryDirectory() as directory:
+            out = Path(directory) / f"{waiver.pk}.tar.gz"
+            exporting.pack(
+                waiver, out, actor=Actor("person", member.user.username), arguments=asked.validated_data["arguments"]
+            )
+            answer = HttpResponse(out.read_bytes(), content_type="application/gzip")
+        answer["Content-Disposition"] = f'attachment; filename="{waiver.pk}.tar.gz"'
+        return answer
 
 
 class ShortenWaiver(_OfTenant):

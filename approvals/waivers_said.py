@@ -100,6 +100,12 @@ class ShortenAsked(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=_MAX_REASON)
 
 
+class PackAsked(serializers.Serializer[Any]):
+    """Whether kept arguments and their salts go in."""
+
+    arguments = serializers.BooleanField(default=True)
+
+
 class Wanted(serializers.Serializer[Mapping[str, str]]):
     """What a list is narrowed to: whole names, and a part of id, reason, ticket, owner or asker as `q`."""
 

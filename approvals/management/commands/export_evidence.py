@@ -1,20 +1,23 @@
 """`manage.py export_evidence`: write an evidence pack that verifies without this server."""
 
 from argparse import ArgumentTypeError
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from approvals.waivers import exporting
 from evidence import clock, keys, packs, seal
 from evidence.keys import Purpose
 from evidence.packs import Selection
 from registry import console
+from registry.models import Tenant
 
 
 class Command(BaseCommand):
-    help = "Write an evidence pack: all records of a transaction, session or request, of a time, or of the whole log."
+    help = "Write an evidence pack: of a transaction, session, request or waiver, of a time, or of the whole log."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tenant", required=True)
@@ -23,6 +26,7 @@ class Command(BaseCommand):
         about.add_argument("--transaction", default="")
         about.add_argument("--session", default="")
         about.add_argument("--request", default="", metavar="ID")
+        about.add_argument("--waiver", default="", metavar="ID", help="its whole life: asked, granted, used, ended")
         parser.add_argument(
             "--from", dest="since", type=_moment, help="such as 2026-11-21T10:00:00Z; UTC if it names no zone"
         )
@@ -33,14 +37,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         tenant = console.tenant(options["tenant"])
-        selection = Selection(**{name: options[name] for name in Selection.__dataclass_fields__})
-        sources = tenant.releases.values_list("digest", "source")
+        selection = _selection(tenant, options)
         try:
             made = packs.export(
                 tenant.slug,
                 options["out"],
                 selection=selection,
-                policies={digest: source.encode() for digest, source in sources},
+                policies=exporting.policies(tenant),
                 actor=console.actor("export_evidence"),
                 now=clock.now(),
                 held=[path.read_text() for path in options["against"]],
@@ -50,6 +53,15 @@ class Command(BaseCommand):
             raise CommandError(f"No pack was written: {error}") from error
         self.stdout.write(f"{made.records} records under a tree of {made.size} are in {options['out']}.")
         self.stdout.write(f"Verify: countersign verify {options['out']} --key '{keys.signer(Purpose.SEALER).vkey}'")
+
+
+def _selection(tenant: Tenant, options: dict[str, Any]) -> Selection:
+    if not options["waiver"]:
+        return Selection(**{name: options[name] for name in Selection.__dataclass_fields__})
+    of_waiver = exporting.selection(tenant, options["waiver"])
+    if of_waiver is None:
+        raise CommandError(f"No pack was written: {tenant.slug} has no waiver {options['waiver']}")
+    return replace(of_waiver, since=options["since"], until=options["until"])
 
 
 def _moment(text: str) -> datetime:
