@@ -15,6 +15,8 @@ urlpatterns = [
     path("waivers/<str:waiver_id>/step-up", waivers_api.WaiverStepUps.as_view()),
     path("waivers/<str:waiver_id>/votes", waivers_api.WaiverVotes.as_view()),
     path("waivers/<str:waiver_id>/revoke", waivers_api.RevokeWaiver.as_view()),
+    path("waivers/<str:waiver_id>/controls/<int:place>/attest", waivers_api.AttestControl.as_view()),
+    path("waivers/<str:waiver_id>/controls/<int:place>/withdraw", waivers_api.WithdrawControl.as_view()),
     path("waivers/<str:waiver_id>/pack", waivers_api.PackWaiver.as_view()),
     path("waivers/<str:waiver_id>/shorten", waivers_api.ShortenWaiver.as_view()),
 ]

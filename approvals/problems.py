@@ -69,12 +69,12 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
         "wrong-number",
         "That is not the number shown where you came from. If you pressed no button there, close this page.",
     ),
-    moving.UnknownWaiver: (404, "unknown-waiver", "There is no such waiver in your tenant."),
+    moving.UnknownWaiver: (404, "unknown-waiver", "There is no such waiver in your tenant, or no such control of it."),
     moving.NotNow: (409, "not-now", "The waiver is not in a state in which this can be done. Read it again."),
     ending.NotYours: (
         403,
         "not-yours",
-        "Only who asked for a waiver, its owner, its approvers and administrators can end it early.",
+        "Who asked, the owner, approvers and administrators end a waiver; only the person named confirms a control.",
     ),
     ending.NotShorter: (
         409,

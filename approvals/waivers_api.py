@@ -19,7 +19,7 @@ from approvals import requirements
 from approvals.api import StepUpAsked, StepUpGiven, VoteAsked, passed, voted
 from approvals.models import Waiver
 from approvals.problems import answered
-from approvals.waivers import asking, ending, exporting, register
+from approvals.waivers import asking, controls, ending, exporting, register
 from approvals.waivers.asking import Drafted
 from approvals.waivers.moving import UnknownWaiver
 from approvals.waivers_said import PackAsked, RevokeAsked, ShortenAsked, StrictJSON, TermsAsked, Wanted, told_faults
@@ -155,6 +155,38 @@ class RevokeWaiver(_OfTenant):
         ending.revoke(
             waiver_id, tenant_id=member.tenant_id, by=member, why=asked.validated_data["reason"], now=clock.now()
         )
+        return Response(WaiverWhole(find(request, waiver_id)).data)
+
+
+class AttestControl(_OfTenant):
+    """The person named confirms a control, until the date that was granted. Saying it again changes nothing."""
+
+    @extend_schema(
+        request=None,
+        responses={
+            200: WaiverWhole, (403, _PROBLEM): _NOT_YOURS, (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+        },
+    )  # fmt: skip
+    @answered
+    def post(self, request: Request, waiver_id: str, place: int) -> Response:
+        member = access.membership_for(request)
+        controls.attest(waiver_id, place, tenant_id=member.tenant_id, by=member, now=clock.now())
+        return Response(WaiverWhole(find(request, waiver_id)).data)
+
+
+class WithdrawControl(_OfTenant):
+    """Whoever confirmed a control does not any more: the waiver suspends itself."""
+
+    @extend_schema(
+        request=None,
+        responses={
+            200: WaiverWhole, (403, _PROBLEM): _NOT_YOURS, (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+        },
+    )  # fmt: skip
+    @answered
+    def post(self, request: Request, waiver_id: str, place: int) -> Response:
+        member = access.membership_for(request)
+        controls.take_back(waiver_id, place, tenant_id=member.tenant_id, by=member, now=clock.now())
         return Response(WaiverWhole(find(request, waiver_id)).data)
 
 

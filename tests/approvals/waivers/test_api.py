@@ -296,11 +296,51 @@ class TestEnd:
         assert waiver.expires_at == sooner
 
 
+class TestAttest:
+    @pytest.fixture
+    def waiting(self, ours: World) -> Waiver:
+        """Granted, and suspended until frank has confirmed."""
+        control = {"kind": "attestation", "person": ours.username("frank"), "valid_until": at(timedelta(hours=9))}
+        return granted(ours, controls=[control])
+
+    def test_the_person_named_brings_it_in_force(self, ours: World, waiting: Waiver) -> None:
+        assert waiting.state == State.SUSPENDED
+        told = to(ours, waiting, "controls/0/attest", {}, "frank").json()
+        assert (told["state"], told["controls"][0]["holds"]) == ("active", True)
+        assert told["controls"][0]["person"] == ours.username("frank")
+        assert call(ours).told[0]
+
+    def test_and_takes_it_back(self, ours: World, waiting: Waiver) -> None:
+        to(ours, waiting, "controls/0/attest", {}, "frank")
+        told = to(ours, waiting, "controls/0/withdraw", {}, "frank").json()
+        assert (told["state"], told["controls"][0]["holds"]) == ("suspended", False)
+        assert problem(to(ours, waiting, "controls/0/withdraw", {}, "frank")) == (409, "not-now")
+        assert not call(ours).told[0]
+
+    def test_nobody_else_does(self, ours: World, waiting: Waiver) -> None:
+        for name in ("carol", "dana", "erin"):
+            assert problem(to(ours, waiting, "controls/0/attest", {}, name)) == (403, "not-yours")
+        assert problem(to(ours, waiting, "controls/0/attest", {}, "frank", "read"))[0] == 403
+        assert not call(ours).told[0]
+
+    @pytest.mark.parametrize("place", ["1", "99999999999999999999", "-1", "x"])
+    def test_what_is_no_control_is_not_there(self, ours: World, waiting: Waiver, place: str) -> None:
+        assert to(ours, waiting, f"controls/{place}/attest", {}, "frank").status_code == 404
+
+
 class TestDocs:
     def test_the_schema_names_every_call(self, ours: World) -> None:
         schema = signed_in(ours.erin).get("/api/schema/", headers={"Accept": "application/json"}).json()
         paths = {path for path in schema["paths"] if path.startswith(PATH)}
-        verbs = ("step-up", "votes", "revoke", "shorten")
+        verbs = (
+            "step-up",
+            "votes",
+            "revoke",
+            "shorten",
+            "pack",
+            "controls/{place}/attest",
+            "controls/{place}/withdraw",
+        )
         assert paths >= {PATH, f"{PATH}/preview", *(f"{PATH}/{{waiver_id}}/{verb}" for verb in verbs)}
         body = schema["paths"][PATH]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert body["$ref"].endswith("/TermsAsked")
