@@ -11,7 +11,19 @@ class ConnectorsConfig(AppConfig):
 
     def ready(self) -> None:
         """Hears of changed requests and registers the room's jobs. Imported here: models are not there before."""
-        from connectors import accounts, alarms, alerts, deliver, digest, jobs, notify, origin, reminders  # noqa: F401, PLC0415  see above
+        from connectors import (  # noqa: F401, PLC0415  see above
+            accounts,
+            alarms,
+            alerts,
+            deliver,
+            digest,
+            jobs,
+            notify,
+            origin,
+            reminders,
+            waivers,
+            waivers_due,
+        )
         from connectors.jira import jobs as _looks  # noqa: F401, PLC0415  see above
         from connectors.servicenow import looking  # noqa: F401, PLC0415  see above
         from connectors.slack import aside, home  # noqa: F401, PLC0415  see above

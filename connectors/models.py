@@ -6,7 +6,7 @@ A delivery is the truth about one request in one place; a job of the outbox is o
 from django.db import models
 from django.db.models import Q
 
-from approvals.models import AccessRequest
+from approvals.models import AccessRequest, Waiver
 from registry.models import Credential, Membership, Tenant
 
 
@@ -129,6 +129,28 @@ class Linking(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     confirmed_at = models.DateTimeField(null=True, blank=True)
+
+
+class Notice(models.Model):
+    """Something that one person was told of one waiver, once for each version of it.
+
+    `about` names it: a change with its turn (`suspended.ntc_…`), a reminder (`ends.7d`), a warning (`flag.policy_now`).
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    waiver = models.ForeignKey(Waiver, on_delete=models.PROTECT, related_name="+", db_index=False)
+    version = models.PositiveIntegerField()
+    about = models.CharField(max_length=80)
+    person = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["waiver", "version", "about", "person"], name="notice_told_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.about} of {self.waiver_id} to {self.person_id}"
 
 
 class Digest(models.Model):

@@ -40,6 +40,11 @@ def reachable(request: AccessRequest) -> list[Place]:
     return [place for place in routing.places(request) if place.kind in connected] if connected else []
 
 
+def refresh(request: AccessRequest) -> None:
+    """Have its messages told anew, in the caller's transaction: what became of it has changed, it itself has not."""
+    _raise(request)
+
+
 def call(delivery: Delivery) -> None:
     """Have one delivery looked at, in the caller's transaction."""
     enqueue(DELIVER, {"delivery": delivery.pk}, tenant=delivery.tenant.slug)

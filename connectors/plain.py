@@ -25,8 +25,8 @@ def moment(at: datetime) -> str:
 
 
 def title(told: Told, *, most: int) -> str:
-    """What is asked, in names of the registry alone: no argument and no word of an agent's."""
-    return line(f"{told.tool} {told.method} by {told.agent}", most=most)
+    """What is asked, in names of the registry and of rules: no argument and no word of an agent's."""
+    return line(told.exception or f"{told.tool} {told.method} by {told.agent}", most=most)
 
 
 def lines(told: Told) -> Iterator[tuple[str, str]]:

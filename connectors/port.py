@@ -88,7 +88,8 @@ class Told:
 
     `version` rises with each change, so that an older telling never replaces a newer one. `outcome` is one sentence,
     empty while the request is pending, and `ended` as much of it as stays the same for ever. `is_whole` is false where
-    a line had to be redacted or cannot be read by eye.
+    a line had to be redacted or cannot be read by eye. `exception` is the title of the waiver that is asked for, if it
+    is one.
     """
 
     request_id: str
@@ -117,6 +118,7 @@ class Told:
     story: Sequence[Moment]
     link: str
     ended: str = ""
+    exception: str = ""
 
 
 ABOUT = "about"

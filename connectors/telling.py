@@ -9,7 +9,7 @@ from approvals.models import AccessRequest, Decision, Status, Vote
 from approvals.quorum import Tally
 from approvals.story import After
 from approvals.visible import Flag
-from connectors import scrubbed
+from connectors import scrubbed, waivers_words
 from connectors.answers import request_link
 from connectors.port import Line, Moment, Needed, Said, Told
 from evidence import clock, keys
@@ -53,6 +53,7 @@ def told(request: AccessRequest, *, version: int) -> Told:
         outcome=_outcome(request, status, votes, told_story.after),
         story=[Moment(moment.at, _clean(moment.text)) for moment in told_story.timeline],
         link=request_link(request.pk),
+        exception=waivers_words.title(request.waiver) if request.asked_by_id else "",
         ended=_ended(request, status, votes),
     )
 
@@ -120,7 +121,10 @@ def _said(vote: Vote) -> Said:
 def _outcome(request: AccessRequest, status: str, votes: Sequence[Vote], after: After | None) -> str:
     """What happened, for somebody who comes late; empty while the request is pending."""
     ended = _ended(request, status, votes)
-    return f"{ended} {_became(after)}".strip() if status == Status.APPROVED else ended
+    if status != Status.APPROVED:
+        return ended
+    became = waivers_words.standing(request.waiver) if request.asked_by_id else _became(after)
+    return f"{ended} {became}".strip()
 
 
 def _ended(request: AccessRequest, status: str, votes: Sequence[Vote]) -> str:

@@ -100,7 +100,7 @@ def said(words: str, *, link: str = "") -> dict[str, str]:
 
 
 def _head(told: Told) -> Iterator[str]:
-    yield "An AI agent asks to act. This issue shows the request; the page behind the link is what counts."
+    yield f"{_who_asks(told)} This issue shows the request; the page behind the link is what counts."
     yield ""
     yield f"Whole request: {told.link}"
     yield (
@@ -111,6 +111,10 @@ def _head(told: Told) -> Iterator[str]:
     if told.status == _PENDING:
         yield ""
         yield _how_to_answer(told)
+
+
+def _who_asks(told: Told) -> str:
+    return "A person asks for an exception from the policy." if told.exception else "An AI agent asks to act."
 
 
 def _how_to_answer(told: Told) -> str:

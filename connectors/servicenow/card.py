@@ -67,11 +67,17 @@ def notes(told: Told) -> Iterator[tuple[Moment, str]]:
 def _description(told: Told, body: str) -> str:
     needed = "; ".join(f"{one.quorum} by {', '.join(one.teams)}" for one in told.needed)
     parts = (
-        "An agent asks for a human yes to exactly this call:", body,
+        _who_asks(told), body,
         f"Needed: {plain.line(needed)}\nExpires: {plain.moment(told.expires_at)}",
         f"{_how(told)}\n{told.link}", f"Fingerprint of what is shown: {told.display_hash}",
     )  # fmt: skip
     return harmless("\n\n".join(parts))
+
+
+def _who_asks(told: Told) -> str:
+    if told.exception:
+        return f"A person asks for a yes to exactly this exception: {plain.line(told.exception)}"
+    return "An agent asks for a human yes to exactly this call:"
 
 
 def _how(told: Told) -> str:

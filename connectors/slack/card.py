@@ -51,7 +51,7 @@ def message(told: Told) -> dict[str, Any]:
 
 def summary(told: Told) -> str:
     """One line for notifications and screen readers; no mention, no link."""
-    who = f"{cut(told.agent, _NAME)}: {cut(told.tool, _NAME)} {cut(told.method, _NAME)}"
+    who = f"{cut(told.agent, _NAME)}: {_what(told)}"
     if told.status != _PENDING:
         return escape(f"{_state(told)} – {who}. {cut(told.outcome, _WORDS)}".replace("\n", " "))
     risk = f", risk {boxes.TIERS[told.risk_tier]}" if told.risk_tier else ""
@@ -69,6 +69,8 @@ def elsewhere(told: Told) -> str:
 
 def confirmation(told: Told) -> str:
     """What Slack asks before a click counts."""
+    if told.exception:
+        return "Calls as they are described are then let through without asking, until it ends. Your answer is final."
     what = f"{cut(told.tool, 60)} {cut(told.method, 30)}"
     return f"{cut(told.agent, 60)} may then run {what}, with exactly the arguments shown. Your answer is final."
 
@@ -82,7 +84,7 @@ def _blocks(told: Told) -> Iterator[Block]:
     yield SectionBlock(text=marked(_asked(told)))
     yield from _facts(shown.facts)
     yield SectionBlock(text=marked(_progress(told)))
-    yield from _boxes("Arguments", shown.arguments, left=shown.left)
+    yield from _boxes("What is asked for" if told.exception else "Arguments", shown.arguments, left=shown.left)
     yield from _boxes("The agent's own words, which nobody has checked", shown.quotes, left=0)
     if is_pending:
         yield DividerBlock()
@@ -100,8 +102,14 @@ def _headline(told: Told) -> tuple[str, str, str]:
 
 def _asked(told: Told) -> str:
     agent, tool, method = (code(cut(name, _NAME)) for name in _headline(told))
-    asks = "asks to run" if told.status == _PENDING else "asked to run"
-    return f"{agent} {asks} {tool} {method}"
+    asks = "asks" if told.status == _PENDING else "asked"
+    if told.exception:
+        return f"{agent} {asks} for an exception from the policy\n*{escape(cut(told.exception, _WORDS))}*"
+    return f"{agent} {asks} to run {tool} {method}"
+
+
+def _what(told: Told) -> str:
+    return cut(told.exception, _WORDS) or f"{cut(told.tool, _NAME)} {cut(told.method, _NAME)}"
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> Iterator[Block]:
@@ -178,7 +186,7 @@ def _proof_needed(told: Told) -> str:
 
 def _approve(told: Told) -> ButtonElement:
     confirm = ConfirmObject(
-        title=plain("Approve this call?"),
+        title=plain("Grant this exception?" if told.exception else "Approve this call?"),
         text=plain(confirmation(told), most=_WORDS),
         confirm=plain("Approve"),
         deny=plain("Back"),
@@ -212,7 +220,7 @@ def _details(told: Told) -> ButtonElement:
 
 
 def _label(verb: str, told: Told) -> str:
-    return fitted(f"{verb}: {told.tool} {told.method}".replace("\n", " "), 75)
+    return fitted(f"{verb}: {_what(told)}".replace("\n", " "), 75)
 
 
 def _footer(told: Told, digests: str) -> str:

@@ -96,6 +96,8 @@ def details(told: Told) -> dict[str, Any]:
 def named(told: Told) -> str:
     """Agent, tool and method in a line of markup."""
     agent, tool, method = (code(cut(name, _NAME)) for name in (told.agent, told.tool, told.method))
+    if told.exception:
+        return f"{agent} asks for an exception: {code(cut(told.exception, _NAME))}"
     return f"{agent} asks to run {tool} {method}"
 
 
