@@ -10,6 +10,7 @@ urlpatterns = [
     path("requests/<str:request_id>/step-up", api.StepUps.as_view()),
     path("requests/<str:request_id>/votes", api.Votes.as_view()),
     path("waivers", waivers_api.Waivers.as_view()),
+    path("waivers/drafts", waivers_api.WaiverDrafts.as_view()),
     path("waivers/preview", waivers_api.WaiverPreview.as_view()),
     path("waivers/<str:waiver_id>", waivers_api.OneWaiver.as_view()),
     path("waivers/<str:waiver_id>/step-up", waivers_api.WaiverStepUps.as_view()),

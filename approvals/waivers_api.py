@@ -19,11 +19,11 @@ from approvals import requirements
 from approvals.api import StepUpAsked, StepUpGiven, VoteAsked, passed, voted
 from approvals.models import Waiver
 from approvals.problems import answered
-from approvals.waivers import asking, controls, ending, exporting, register
+from approvals.waivers import asking, controls, drafts, ending, exporting, register
 from approvals.waivers.asking import Drafted
 from approvals.waivers.moving import UnknownWaiver
 from approvals.waivers_said import PackAsked, RevokeAsked, ShortenAsked, StrictJSON, TermsAsked, Wanted, told_faults
-from approvals.waivers_told import CoveredShown, Preview, WaiverRow, WaiverWhole
+from approvals.waivers_told import CoveredShown, DraftShown, Preview, WaiverRow, WaiverWhole
 from evidence import clock
 from evidence.ledger import Actor
 from registry import access
@@ -91,6 +91,15 @@ class WaiverPreview(_OfTenant):
         member, now = access.membership_for(request), clock.now()
         drafted = asking.draft(member.tenant, request.data, by=member, now=now)
         return Response(_preview(drafted, member, now=now))
+
+
+class WaiverDrafts(_OfTenant):
+    """What blueprints propose to ask for. Nothing is asked and nothing lifted by any of them."""
+
+    @extend_schema(responses={200: DraftShown(many=True)})
+    def get(self, request: Request) -> Response:
+        found = drafts.listed(access.tenant_for(request))
+        return Response(DraftShown(found, many=True).data)
 
 
 class OneWaiver(_OfTenant):

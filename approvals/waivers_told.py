@@ -134,6 +134,14 @@ class WaiverWhole(WaiverRow):
         return DayShown(register.uses_by_day(waiver), many=True).data
 
 
+class DraftShown(serializers.Serializer[Any]):
+    """What a blueprint proposes; `asked` is the newest waiver with exactly these terms, if there is one."""
+
+    id = serializers.CharField()
+    terms = serializers.DictField()
+    asked = serializers.CharField(source="asked.pk", allow_null=True, default=None)
+
+
 class SampleShown(serializers.Serializer[Any]):
     """One call that would have been covered. Secrets are taken out of `arguments`; null: they are not kept."""
 

@@ -17,6 +17,7 @@ from evidence import clock, ledger
 from registry import blueprints
 from registry.blueprints import report
 from registry.models import WaiverDraft
+from tests.approvals.browsing import by_key
 from tests.approvals.waivers.excepting import call, easy, terms
 from tests.worlds import POLICY, SETUP, World
 
@@ -160,6 +161,16 @@ class TestApply:
         source = yaml.safe_dump({"tenant": ours.slug, "prune": True})
         applied = blueprints.rehearse(parse(source), actor=SETUP, now=clock.now())
         assert "- waiver_draft migration" in list(report.lines(applied))
+
+
+class TestApi:
+    def test_tells_the_drafts(self, ours: World) -> None:
+        ours.apply(waivers=[entry(ours)])
+        (draft,) = by_key(ours, "ada", "read").get("/api/v1/waivers/drafts").json()
+        assert (draft["id"], draft["asked"]) == ("migration", None)
+        waiver = asking.ask(ours.tenant, draft["terms"], by=ours.dana, now=clock.now())
+        (draft,) = by_key(ours, "ada", "read").get("/api/v1/waivers/drafts").json()
+        assert draft["asked"] == waiver.pk
 
 
 class TestListed:
