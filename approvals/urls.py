@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from approvals.views import account, confirm, dashboard, decisions, evidence, inbox, request, signing
+from approvals.views import (
+    account,
+    confirm,
+    dashboard,
+    decisions,
+    evidence,
+    inbox,
+    request,
+    signing,
+    waivers_calendar,
+    waivers_csv,
+)
 
 urlpatterns = [
     path("", dashboard.page),
@@ -16,6 +27,8 @@ urlpatterns = [
     path("requests/<str:request_id>/live/", request.live),
     path("requests/<str:request_id>/vote/", request.vote),
     path("requests/<str:request_id>/confirm/", confirm.page),
+    path("waivers/register.csv", waivers_csv.download),
+    path("waivers/calendar/<str:secret>.ics", waivers_calendar.feed),
     path("decisions/", decisions.page),
     path("decisions/<str:evaluation_id>/", decisions.why),
     path("evidence/", evidence.page),
