@@ -52,6 +52,12 @@ class Decided:
         return f"{told.get('score')} of 100" + (f" ({factors})" if factors else "")
 
     @property
+    def waiver(self) -> Mapping[str, Any] | None:
+        """The exception that let it through, and what would have happened without; None for any other decision."""
+        told = self.predicate.get("waiver")
+        return told if isinstance(told, Mapping) else None
+
+    @property
     def request_id(self) -> str | None:
         """The request this decision belongs to, if it was about one."""
         thread = str(self.predicate["thread"]["id"])
