@@ -1,7 +1,8 @@
 """Display lines in, the blocks a page lays them out in. Pure; every line stands in exactly one block, as it is.
 
 What would happen comes first, then who asks, then why a person is asked; the agent's own words come last. Only what is
-beyond doubt a digest, and ours, may be folded away.
+beyond doubt a digest, and ours, may be folded away. Where a person asks for a waiver, what it is pinned to stands apart
+from what was asked: we wrote that.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Any
 
 from approvals.display import Kind
 from approvals.visible import Flag
+from approvals.waivers import wording
 
 GIST_LINES = 3
 _GIST_LENGTH = 40
@@ -28,6 +30,11 @@ FLAG_WORDS: Mapping[str, str] = {
     Flag.UNINSPECTABLE: "holds content nobody can read by eye",
 }
 
+_PINNED = "arguments.pinned"
+_STEPS = ("arguments.",)
+_GRANT_STEPS = ("arguments.terms.", "arguments.pinned.", *_STEPS)
+_TERMS_RULE = re.compile(r"arguments\.terms\.rules\[\d+\]").fullmatch
+_TERMS_WHOM = re.compile(r"arguments\.terms\.match\.(?:agents|subjects)\[\d+\]").fullmatch
 _WHAT = frozenset({"Tool", "Method"})
 _WHY = frozenset({"Risk tier", "Risk score", "Rule", "Reason", "Policy revision"})
 _DIGEST = re.compile(r'"?sha256:[0-9a-f]{64}"?').fullmatch
@@ -37,6 +44,7 @@ class Block(StrEnum):
     """Where on the page a line stands."""
 
     WHAT = "what"
+    PINNED = "pinned"
     WHO = "who"
     WHY = "why"
     TECHNICAL = "technical"
@@ -59,6 +67,7 @@ class Card:
     """All lines of a display. `flagged` counts those that deserve a second look."""
 
     what: Sequence[Row]
+    pinned: Sequence[Row]
     who: Sequence[Row]
     why: Sequence[Row]
     technical: Sequence[Row]
@@ -66,11 +75,12 @@ class Card:
     flagged: int
 
 
-def card(lines: Sequence[Mapping[str, Any]]) -> Card:
-    """The lines of one request, laid out."""
+def card(lines: Sequence[Mapping[str, Any]], *, grants: bool = False) -> Card:
+    """The lines of one request, laid out. `grants`: a person asks for a waiver."""
     blocks: dict[Block, list[Row]] = {block: [] for block in Block}
-    for block, line in _placed(lines):
-        blocks[block].append(_row(line))
+    steps = _GRANT_STEPS if grants else _STEPS
+    for block, line in _placed(lines, grants=grants):
+        blocks[block].append(_row(line, steps))
     flagged = sum(bool(line["flags"]) for line in lines)
     return Card(**{block.value: tuple(rows) for block, rows in blocks.items()}, flagged=flagged)
 
@@ -83,12 +93,30 @@ def gist(lines: Sequence[Mapping[str, Any]]) -> str:
     return " · ".join(told[:GIST_LINES]).strip() + (f" · {more} more" if more > 0 else "")
 
 
-def _placed(lines: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Block, Mapping[str, Any]]]:
+def exception(lines: Iterable[tuple[str, str]]) -> str:
+    """The title of a waiver's grant, read from what is bound: `Exception from refunds-over-100 for support-bot`.
+
+    Takes labels and values, as they are shown here or elsewhere.
+    """
+    rules, whom = [], []
+    for label, value in lines:
+        if _TERMS_RULE(label):
+            rules.append(value.strip('"'))
+        elif _TERMS_WHOM(label):
+            whom.append(value.strip('"'))
+    return wording.title(rules, whom)
+
+
+def _placed(lines: Iterable[Mapping[str, Any]], *, grants: bool) -> Iterator[tuple[Block, Mapping[str, Any]]]:
     block = Block.WHAT
     for line in lines:
         if line["kind"] != Kind.UNINSPECTABLE:  # that one follows the line it speaks of
-            block = _block(line)
+            block = Block.PINNED if grants and _is_pinned(line) else _block(line)
         yield block, line
+
+
+def _is_pinned(line: Mapping[str, Any]) -> bool:
+    return line["kind"] == Kind.ARGUMENT and str(line["label"]).startswith(_PINNED)
 
 
 def _block(line: Mapping[str, Any]) -> Block:
@@ -105,10 +133,10 @@ def _block(line: Mapping[str, Any]) -> Block:
     return Block.TECHNICAL if is_digest else Block.WHO
 
 
-def _row(line: Mapping[str, Any]) -> Row:
+def _row(line: Mapping[str, Any], steps: Sequence[str]) -> Row:
     label = line["label"]
-    step = label[: len("arguments")] if line["kind"] == Kind.ARGUMENT and label.startswith("arguments.") else ""
-    step = f"{step}." if step else ""
+    shared = (step for step in steps if line["kind"] == Kind.ARGUMENT and label.startswith(step))
+    step = next(shared, "")
     return Row(line["kind"], step, label[len(step) :], line["value"], _in_words(line["flags"]))
 
 

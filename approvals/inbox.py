@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 
-from approvals import card, quorum, requirements, separation, shown
+from approvals import card, quorum, requirements, separation, shown, visible
 from approvals.models import AccessRequest, Status, Vote
 from registry import people
 from registry.models import Membership
@@ -24,6 +25,7 @@ class Row:
     """One request in a list, with its first arguments to tell it from its neighbours."""
 
     asked: AccessRequest
+    title: str
     gist: str
 
 
@@ -118,7 +120,14 @@ def _of_tenant(membership: Membership) -> QuerySet[AccessRequest]:
 
 def _rows(requests: Sequence[AccessRequest]) -> list[Row]:
     lines = shown.lines_of_each(requests)
-    return [Row(request, card.gist(lines[request.pk])) for request in requests]
+    return [_row(request, lines[request.pk]) for request in requests]
+
+
+def _row(request: AccessRequest, lines: Sequence[Mapping[str, Any]]) -> Row:
+    if request.asked_by_id is None:
+        title = visible.visible(f"{request.tool_id} · {request.method}").text
+        return Row(request, title, card.gist(lines))
+    return Row(request, card.exception((line["label"], line["value"]) for line in lines), "")
 
 
 def _groups(requests: Iterable[AccessRequest]) -> list[Group]:

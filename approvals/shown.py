@@ -25,6 +25,17 @@ def lines_of_each(requests: Sequence[AccessRequest]) -> Mapping[str, Sequence[Li
     return {one.pk: found[one.commitment].display if one.commitment in found else () for one in requests}
 
 
+def arguments_of(request: AccessRequest) -> Mapping[str, Any] | None:
+    """The arguments; None once they are erased or where they are not those of the request.
+
+    Raises keys.CannotUnseal on a changed row.
+    """
+    found = kept.read(request.tenant.slug, request.commitment)
+    if found is None or digests.arguments_digest(found.arguments) != request.arguments_digest:
+        return None
+    return found.arguments
+
+
 def is_whole(request: AccessRequest) -> bool:
     """Whether the lines are the ones of the display hash: another request's, or none at all, are not."""
     try:

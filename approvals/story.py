@@ -34,12 +34,27 @@ _WORDS = {
     Event.EXECUTION_VERIFIED: "Execution checked by a verifier: {status}",
     Event.EXECUTION_INDETERMINATE: "Execution unknown: nobody reported its end",
     Event.EXECUTION_RECONCILED: "Execution settled by a person: {status}",
+    Event.WAIVER_REQUESTED: "{actor} asked for the exception",
+    Event.WAIVER_GRANTED: "Granted: the exception is in force",
+    Event.WAIVER_REFUSED: "Not granted",
+    Event.WAIVER_SUSPENDED: "Suspended: a control does not hold",
+    Event.WAIVER_RESUMED: "In force again: every control holds",
+    Event.WAIVER_SHORTENED: "{actor} brought its end forward",
+    Event.WAIVER_EXPIRED: "Ended: its time was over",
+    Event.WAIVER_REVOKED: "{actor} revoked it",
+    Event.WAIVER_USED_UP: "Ended: it was used as often as granted",
+    Event.CONTROL_ATTESTED: "{actor} confirmed a control",
+    Event.CONTROL_WITHDRAWN: "{actor} took a confirmation back",
+    Event.CONTROL_CHECKED: "A control was checked",
 }
 
 # What a machine can repeat as often as it likes. Read apart, so that it crowds out nothing people did.
-_NOISY = frozenset({Event.DECISION_MADE, Event.VOTE_REFUSED, Event.STEPUP_FAILED, Event.APPROVAL_REFUSED})
+_NOISY = frozenset(
+    {Event.DECISION_MADE, Event.VOTE_REFUSED, Event.STEPUP_FAILED, Event.APPROVAL_REFUSED, Event.CONTROL_CHECKED}
+)
 _STEADY = frozenset(_WORDS) - _NOISY
 _ASKED = _WORDS[Event.DECISION_MADE].format(outcome="escalate")
+_WAIVED = "A call was let through"
 _LEFT_OUT = "Earlier repetitions are left out here; the evidence has them all"
 
 # After an approval: a name for programs, a few words for the badge, and what it means.
@@ -108,6 +123,8 @@ def _moments(in_order: Iterable[Mapping[str, Any]], *, asked_before: bool) -> It
     for said in in_order:
         event = Event(said["event"])
         text = _WORDS[event].format(**_values(said)).rstrip()
+        if event is Event.DECISION_MADE and "waiver" in said:
+            text = _WAIVED
         yield Moment(_at(said), "Asked again" if text == _ASKED and asked_before else text)
         asked_before = asked_before or text == _ASKED
 
@@ -120,6 +137,8 @@ def _folded(moments: Iterable[Moment]) -> Iterator[Moment]:
 
 
 def _after(request: AccessRequest, newest_first: Sequence[Mapping[str, Any]], *, now: datetime) -> After | None:
+    if request.asked_by_id is not None:
+        return None  # nothing runs by it: what became of a waiver is told by the waiver
     approval = Approval.objects.filter(request=request).first()
     if approval is None:
         return None

@@ -23,6 +23,7 @@ READ_EVIDENCE = frozenset({Role.ADMIN.value, Role.AUDITOR.value})
 
 _PAGES = (
     ("Inbox", "/inbox/", None),
+    ("Exceptions", "/waivers/", None),
     ("Decisions", "/decisions/", READ_DECISIONS),
     ("Evidence", "/evidence/", READ_EVIDENCE),
     ("Admin", "/admin/", frozenset({Role.ADMIN.value})),

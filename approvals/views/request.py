@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from approvals import card, counting, inbox, problems, requirements, shown, story, totp, votes
 from approvals.models import AccessRequest, Decision, Status
 from approvals.stepup import method_of, pass_totp
+from approvals.views import waivers_grant
 from approvals.views.chrome import NOTHING_NEW, for_members, reads_decisions
 from countersign.policy.values import StepUp
 from evidence import clock
@@ -104,7 +105,9 @@ def _of_tenant(request_id: str, membership: Membership) -> AccessRequest:
 def whole(asked: AccessRequest, membership: Membership, *, now: datetime) -> dict[str, Any]:
     """All that a page about one request needs to show it to this member."""
     reads_why = reads_decisions(membership) or inbox.concerns(membership, asked.pk)
-    return {**_context(asked, membership, now=now), "reads_why": reads_why}
+    context = _context(asked, membership, now=now)
+    grant = waivers_grant.of(asked, membership, pending=context["pending"], now=now)
+    return {**context, "reads_why": reads_why, "grant": grant}
 
 
 def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> dict[str, Any]:
@@ -112,6 +115,8 @@ def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> 
     asks = requirements.from_json(asked.requirements)
     pending = asked.status == Status.PENDING and now < asked.expires_at
     told = story.story(asked, now=now)
+    lines = shown.lines_of(asked)
+    grants = asked.asked_by_id is not None
     live = {
         "asked": asked,
         "now": now,
@@ -121,13 +126,15 @@ def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> 
         "votes": cast,
         "timeline": told.timeline,
         "after": told.after,
+        "waiver": asked.waiver if grants else None,
     }
     standing = render_to_string("parts/request_standing.html", live)
     return {
         **live,
         "standing": standing,
         "version": sha256(f"{standing}{told.timeline}".encode()).hexdigest()[:16],
-        "card": card.card(shown.lines_of(asked)),
+        "card": card.card(lines, grants=grants),
+        "title": card.exception((line["label"], line["value"]) for line in lines) if grants else "",
         "mine": next((one for one in cast if one.human_id == membership.user.human_id), None),
         **_may(asked, membership, now=now),
     }
