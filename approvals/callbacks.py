@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from approvals.models import AccessRequest, Callback, CallbackWish, RequestParty, Status
+from evidence.queries import Compiled
 
 EVENTS = tuple(status.value for status in Status if status is not Status.PENDING)
 """The ends a submission may choose from. The profile's `partial` never happens to one of our tasks."""
@@ -36,7 +37,9 @@ def concerned(request: AccessRequest) -> Sequence[Callback]:
 
     A tenant's own hear of every end: no key of it may wish that away.
     """
-    callbacks = _live(request.tenant_id).filter(Q(credential=None) | Q(credential__in=_parties(request)))
+    callbacks = _concerned(request.tenant_id, request.pk)
+    if not callbacks:
+        return ()
     wished = {row.callback_id: row.events for row in CallbackWish.objects.filter(request=request)}
     return [
         one
@@ -55,8 +58,11 @@ def _live(tenant_id: int) -> QuerySet[Callback]:
     return live.filter(Q(credential=None) | Q(credential__revoked_at__isnull=True))
 
 
-def _parties(request: AccessRequest) -> QuerySet[RequestParty, int]:
-    return RequestParty.objects.filter(request=request).values_list("credential_id", flat=True)
+_concerned = Compiled(
+    lambda tenant, request: _live(tenant).filter(
+        Q(credential=None) | Q(credential__in=RequestParty.objects.filter(request=request).values("credential_id"))
+    )
+)
 
 
 def _checked(said: Any) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from approvals.signals import Change, request_changed
 from countersign.proof.events import Event
 from evidence import ledger
 from evidence.ledger import Actor, Written
+from evidence.queries import Compiled
 from evidence.together import Fact
 from registry.models import Credential
 
@@ -36,10 +37,18 @@ class NotPending(Exception):
         self.status = status
 
 
+_locked = Compiled(
+    lambda request, tenant: (
+        AccessRequest.objects.select_for_update(of=("self",))
+        .select_related("tenant")
+        .filter(pk=request, tenant_id=tenant)
+    )
+)
+
+
 def locked(request_id: str, *, tenant_id: int) -> AccessRequest:
     """The request's row, held until the transaction ends: the lock under which votes agree. Raises UnknownRequest."""
-    rows = AccessRequest.objects.select_for_update(of=("self",)).select_related("tenant")
-    found = rows.filter(pk=request_id, tenant_id=tenant_id).first()
+    found = _locked.first(request_id, tenant_id)
     if found is None:
         raise UnknownRequest(request_id)
     return found

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 
 from approvals.models import AccessRequest, RequestParty, Waiver
+from evidence.queries import Compiled
 from registry import people
 from registry.models import Agent, Human, Tenant
 
@@ -20,16 +21,27 @@ def excluded(request: AccessRequest) -> frozenset[int]:
 def excluded_each(requests: Sequence[AccessRequest]) -> Mapping[str, frozenset[int]]:
     """The same for many requests of one tenant, by their ids: who is named often is looked up once."""
     parties = defaultdict(set)
-    asked = RequestParty.objects.filter(request__in=[request.pk for request in requests])
-    for request_id, human in asked.values_list("request_id", "credential__membership__user__human_id"):
+    for request_id, human in _parties(*(request.pk for request in requests)):
         parties[request_id].add(human)
-    owner, named = cache(owner_of), cache(human_named)
+    owner, named = cache(_owners.first), cache(_named)
     return {
         request.pk: frozenset(
             human for human in (*parties[request.pk], *_told(request, owner, named)) if human is not None
         )
         for request in requests
     }
+
+
+_parties = Compiled(
+    lambda *requests: RequestParty.objects.filter(request__pk__in=requests).values_list(
+        "request_id", "credential__membership__user__human_id"
+    )
+)
+_owners = Compiled(
+    lambda agent, tenant: Agent.objects.filter(tenant_id=tenant, agent_id=agent).values_list(
+        "owner__user__human_id", flat=True
+    )
+)
 
 
 def owner_of(agent_id: str, *, tenant_id: int) -> Human | None:
@@ -45,8 +57,13 @@ def human_named(tenant: Tenant, principal_id: str) -> Human | None:
     return member.user.human if member else None
 
 
+def _named(tenant: Tenant, principal_id: str) -> int | None:
+    member = people.resolve(tenant, principal_id)
+    return member.user.human_id if member else None
+
+
 def _told(
-    request: AccessRequest, owner: Callable[..., Human | None], named: Callable[..., Human | None]
+    request: AccessRequest, owner: Callable[..., int | None], named: Callable[..., int | None]
 ) -> Iterator[int | None]:
     """As stored when it was asked, and as the registry tells it now."""
     if request.asked_by is not None:
@@ -54,11 +71,9 @@ def _told(
         yield from _who_gains(request)
     yield request.agent_owner_id
     yield request.principal_human_id
-    owning = owner(request.agent_id, tenant_id=request.tenant_id)
-    yield owning.pk if owning else None
+    yield owner(request.agent_id, request.tenant_id)
     for name in (request.principal.get("id"), _asking_person(request)):
-        human = named(request.tenant, name) if name else None
-        yield human.pk if human else None
+        yield named(request.tenant, name) if name else None
 
 
 def _who_gains(request: AccessRequest) -> Iterator[int | None]:

@@ -9,7 +9,7 @@ from django.dispatch import Signal
 
 
 class Change(StrEnum):
-    """What happened to the request."""
+    """What happened to the request. A vote that ends it is told by that end alone."""
 
     OPENED = "opened"
     JOINED = "joined"

@@ -1,10 +1,12 @@
 """One person's decision on one request in, the request as it then stands out."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from approvals import counting, issuing, lifecycle, quorum, requirements, separation, shown, stepup
+from approvals import counting, issuing, lifecycle, quorum, requirements, shown, stepup
+from approvals.counting import Electorate
 from approvals.lifecycle import NotPending as NotPending
 from approvals.lifecycle import UnknownRequest as UnknownRequest
 from approvals.lifecycle import announce, record
@@ -17,7 +19,7 @@ from countersign.policy.values import StepUp
 from countersign.proof.events import Event
 from evidence import clock
 from evidence.ledger import Actor
-from registry import people
+from evidence.queries import Compiled
 from registry.models import Membership
 
 QUICK = timedelta(seconds=2)  # nobody has read a card in less
@@ -43,6 +45,14 @@ class StepUpNeeded(Exception):
         self.needed = needed
 
 
+class StepUpFirst(StepUpNeeded):
+    """The same for a vote that was only meant: nothing was tried, and nothing is recorded. `request` is it as it is."""
+
+    def __init__(self, needed: StepUp, request: AccessRequest) -> None:
+        super().__init__(needed)
+        self.request = request
+
+
 _REFUSALS = (NotEligible, AlreadyVoted, SeenOther, StepUpNeeded, ProofRefused)
 
 
@@ -58,12 +68,14 @@ def cast(
     surface: str,
     now: datetime,
     first_seen_at: datetime | None = None,
+    meant: bool = False,
 ) -> AccessRequest:
     """Record a vote and close the request if that decides it, in one transaction under the request's lock.
 
     The same human saying the same again gets the request as it stands: a double click is one vote. Raises
     UnknownRequest, NotPending, NotEligible, SelfApproval, SeenOther, AlreadyVoted, StepUpNeeded, ProofRefused; the
-    last six are recorded as `vote.refused`.
+    last six are recorded as `vote.refused`. Where it is only `meant`, as by a click elsewhere, and would need a step-up
+    that cannot be done there, StepUpFirst comes before all others: meaning to vote is no refused vote.
     """
     decision = Decision(decision)
     try:
@@ -71,17 +83,22 @@ def cast(
             request = lifecycle.locked(request_id, tenant_id=tenant_id)
             at = max(now, clock.now())
             voter = _active(membership, tenant_id=tenant_id)
-            if _said_before(request, voter, decision):
+            earlier = counting.votes_of(request)
+            heard = counting.electorate(request, [voter, *(vote.membership for vote in earlier)])
+            if meant:
+                _check_meant(request, voter, heard, now=at)
+            if _said_before(earlier, voter, decision):
                 return request
             lifecycle.check_pending(request, now=at)
-            needed = _check_eligible(request, voter)
+            needed = _check_eligible(request, voter, heard)
             if seen != request.display_hash or not shown.is_whole(request):
                 raise SeenOther(request_id)
             proof = _proof(step_up, needed, request, voter, decision=decision, seen=seen, now=at)
             vote = _vote(request, voter, decision, reason=reason, proof=proof, surface=surface, now=at)
             _record(vote, request, quick=first_seen_at is not None and at - first_seen_at < QUICK)
-            announce(request, Change.VOTED)
-            _settle(request, actor=_actor(voter, proof), now=at)
+            _settle(request, [*earlier, vote], heard, actor=_actor(voter, proof), now=at)
+    except StepUpFirst:
+        raise
     except _REFUSALS as error:
         _record_refusal(request_id, membership, tenant_id=tenant_id, error=error, decision=decision, surface=surface)
         raise
@@ -90,15 +107,19 @@ def cast(
 
 def needed_step_up(request: AccessRequest, membership: Membership) -> StepUp:
     """The step-up this person's vote would need now. Raises NotEligible, SelfApproval."""
-    return _check_eligible(request, _active(membership, tenant_id=request.tenant_id))
+    voter = _active(membership, tenant_id=request.tenant_id)
+    return _check_eligible(request, voter, counting.electorate(request, [voter]))
 
 
 # --- who
 
 
+_fresh = Compiled(lambda pk: Membership.objects.select_related("user").filter(pk=pk))
+
+
 def _active(membership: Membership, *, tenant_id: int) -> Membership:
     """The membership as the database has it now, not as a session remembers it."""
-    fresh = Membership.objects.select_related("user__human", "tenant").filter(pk=membership.pk).first()
+    fresh = _fresh.first(membership.pk)
     if fresh is None or fresh.tenant_id != tenant_id:
         raise UnknownRequest("not a member of this tenant")
     if not fresh.active or not fresh.user.is_active:
@@ -108,19 +129,31 @@ def _active(membership: Membership, *, tenant_id: int) -> Membership:
     return fresh
 
 
-def _check_eligible(request: AccessRequest, voter: Membership) -> StepUp:
+def _check_eligible(request: AccessRequest, voter: Membership, heard: Electorate) -> StepUp:
     """The strongest step-up of the requirements this person may answer; their one vote should count for each."""
-    if voter.user.human_id in separation.excluded(request):
+    if voter.user.human_id in heard.excluded:
         raise SelfApproval("who asks, is asked for or owns the agent does not approve")
-    teams = people.team_names(voter)
+    teams = heard.teams[voter.pk]
     answered = [one for one in requirements.from_json(request.requirements) if quorum.in_team(teams, one)]
     if not answered:
         raise NotEligible("in none of the teams that are asked")
     return quorum.strongest(one.step_up for one in answered)
 
 
-def _said_before(request: AccessRequest, voter: Membership, decision: Decision) -> bool:
-    earlier = Vote.objects.filter(request=request, human_id=voter.user.human_id).first()
+def _check_meant(request: AccessRequest, voter: Membership, heard: Electorate, *, now: datetime) -> None:
+    """Raises StepUpFirst, only where a vote could count: what else is wrong with it the vote itself tells."""
+    if request.status != Status.PENDING or now >= request.expires_at:
+        return
+    try:
+        needed = _check_eligible(request, voter, heard)
+    except NotEligible:
+        return
+    if needed is not StepUp.NONE:
+        raise StepUpFirst(needed, request)
+
+
+def _said_before(votes: Sequence[Vote], voter: Membership, decision: Decision) -> bool:
+    earlier = next((vote for vote in votes if vote.human_id == voter.user.human_id), None)
     if earlier is not None and earlier.decision != decision:
         raise AlreadyVoted(f"voted {earlier.decision} before")
     return earlier is not None
@@ -171,11 +204,11 @@ def _vote(
         request=request,
         human_id=voter.user.human_id,
         membership=voter,
-        decision=decision,
+        decision=decision.value,
         reason=reason,
         seen=request.display_hash,
         step_up=proof,
-        assurance=_assurance(proof),
+        assurance=_assurance(proof).value,
         surface=surface,
         cast_at=now,
     )
@@ -192,13 +225,14 @@ def _record(vote: Vote, request: AccessRequest, *, quick: bool) -> None:
     vote.save(force_insert=True)
 
 
-def _settle(request: AccessRequest, *, actor: Actor, now: datetime) -> None:
-    """Close the request if the votes, counted with everybody's teams of now, decide it."""
-    votes = counting.votes_of(request)
-    standing = counting.count(request, requirements.from_json(request.requirements), votes).standing
-    if standing is Standing.DENIED:
+def _settle(request: AccessRequest, votes: Sequence[Vote], heard: Electorate, *, actor: Actor, now: datetime) -> None:
+    """Close the request if the votes, counted with everybody's teams of now, decide it; else tell of the vote."""
+    standing = counting.counted(requirements.from_json(request.requirements), votes, heard).standing
+    if standing is Standing.OPEN:
+        announce(request, Change.VOTED)
+    elif standing is Standing.DENIED:
         lifecycle.close(request, Status.DENIED, actor=actor, now=now)
-    elif standing is Standing.MET:
+    else:
         lifecycle.close(request, Status.APPROVED, actor=actor, now=now)
         issuing.issue(request, votes, actor=actor, now=now)
 

@@ -4,17 +4,19 @@ Who it was is the other system's stable id, proven by its signature; never a nam
 authentication: where a vote needs one, the answer is a link to our own page.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from django.conf import settings
 
 from approvals import problems, votes
 from approvals.models import AccessRequest, Decision, Status
 from connectors import pace
-from countersign.policy.values import StepUp
+from evidence.queries import Compiled
 from registry.models import Membership
 
 _LONGEST_REASON = 2000
@@ -63,25 +65,20 @@ def answer(
     reason: str,
     seen: str,
     now: datetime,
-    step_up: str | None = None,
 ) -> Answer:
     """Cast the vote of whoever is known by `identity` at `kind`; `seen` is the display hash their card carried."""
     member = member_of(tenant_id, kind, identity)
     if member is None:
         return Unlinked(account_link())
-    asked = AccessRequest.objects.select_related("tenant").filter(pk=request_id, tenant_id=tenant_id).first()
-    too_fast = decision is Decision.APPROVE and pace.exceeded(member, now=now)
-    if asked is None or too_fast:
-        return Refused(pace.WORDS if too_fast else "There is no such request here any more.")
-    if step_up is None and _needs_step_up(asked, member, now=now):
-        return StepUpNeeded(request_link(asked.pk), asked)
+    if decision is Decision.APPROVE and pace.exceeded(member, now=now):
+        return Refused(pace.WORDS)
     try:
         counted = votes.cast(
             request_id, tenant_id=tenant_id, membership=member, decision=decision, reason=_kept(reason), seen=seen,
-            step_up=step_up, surface=kind, now=now,
+            step_up=None, surface=kind, now=now, meant=True,
         )  # fmt: skip
-    except votes.StepUpNeeded:
-        return StepUpNeeded(request_link(asked.pk), asked)
+    except votes.StepUpFirst as needed:
+        return StepUpNeeded(request_link(request_id), needed.request)
     except problems.REFUSALS as error:
         return Refused(_words(error, request_id))
     return Counted(counted)
@@ -91,9 +88,14 @@ def member_of(tenant_id: int, kind: str, identity: str) -> Membership | None:
     """The active member known by this identity; nobody if two are, for one click must not be a choice of people."""
     if not identity:
         return None
-    members = Membership.objects.filter(tenant_id=tenant_id, active=True, user__is_active=True)
-    found = list(members.filter(**{f"identities__{kind}": identity}).select_related("user__human", "tenant")[:2])
+    found = _known_as(kind)(tenant_id, json.dumps(identity))
     return found[0] if len(found) == 1 else None
+
+
+@cache
+def _known_as(kind: str) -> Compiled[Membership]:
+    members = Membership.objects.filter(active=True, user__is_active=True).select_related("user__human", "tenant")
+    return Compiled(lambda tenant, name: members.filter(tenant_id=tenant, **{f"identities__{kind}": name})[:2])
 
 
 def request_link(request_id: str) -> str:
@@ -106,19 +108,11 @@ def account_link() -> str:
     return f"{settings.COUNTERSIGN.base_url}/account/"
 
 
-def _needs_step_up(asked: AccessRequest, member: Membership, *, now: datetime) -> bool:
-    """Asked before the vote is tried: meaning to vote is no refused vote, and the record should not say so."""
-    if asked.status != Status.PENDING or now >= asked.expires_at:
-        return False
-    try:
-        return votes.needed_step_up(asked, member) is not StepUp.NONE
-    except (votes.NotEligible, votes.UnknownRequest):
-        return False  # the vote itself tells why, and is recorded as refused
-
-
 def _words(error: Exception, request_id: str) -> str:
     link = request_link(request_id)
     match error:
+        case votes.UnknownRequest():
+            return "There is no such request here any more."
         case votes.NotPending(status=status):
             return f"This request is {_STATES.get(status, 'closed')} already, so nothing changed. See {link}"
         case votes.SeenOther():

@@ -14,6 +14,7 @@ from countersign.proof import base64text, canonical
 from evidence import keys
 from evidence.bulk import Inserter
 from evidence.models import KeptArguments
+from evidence.queries import Compiled
 
 KEPT = Inserter("evidence_keptarguments", log="text", commitment="text", sealed_box="bytea", kept_at="timestamptz")
 
@@ -86,8 +87,15 @@ def read(log: str, commitment: str) -> Kept | None:
 
 def read_many(log: str, commitments: Sequence[str]) -> Mapping[str, Kept]:
     """What was kept under each commitment that has something. Raises keys.CannotUnseal on a row changed by hand."""
-    rows = KeptArguments.objects.filter(log=log, commitment__in=commitments).values_list("commitment", "sealed_box")
+    rows = _boxes(log, *commitments)
     return {commitment: _opened(bytes(box), _place(log, commitment)) for commitment, box in rows}
+
+
+_boxes = Compiled(
+    lambda log, *commitments: KeptArguments.objects.filter(log=log, commitment__in=commitments).values_list(
+        "commitment", "sealed_box"
+    )
+)
 
 
 def _opened(box: bytes, place: str) -> Kept:

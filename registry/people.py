@@ -2,13 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from evidence.ledger import Actor
+from evidence.queries import Compiled
 from registry import changes, describe
 from registry.models import Human, Membership, Role, Team, TeamMember, Tenant, User
 
@@ -129,27 +130,45 @@ def resolve(tenant: Tenant, principal_id: str) -> Membership | None:
     wanted = normalise(principal_id)
     if not wanted:
         return None
-    members = Membership.objects.filter(tenant=tenant).select_related("user__human").order_by("-active", "pk")
-    local = (
-        members.filter(user__username=wanted).first()
-        or members.filter(user__human__issuer=LOCAL, user__human__subject=wanted).first()
-    )
+    local = _of_username.first(tenant.pk, wanted) or _of_subject.first(tenant.pk, wanted)
     if local or "@" not in wanted:
         return local
-    foreign = members.exclude(user__human__issuer=LOCAL)
+    foreign = _members(tenant.pk).exclude(user__human__issuer=LOCAL)
     return next((member for member in foreign if normalise(member.user.email) == wanted), None)
+
+
+def _members(tenant_id: int) -> QuerySet[Membership]:
+    return Membership.objects.filter(tenant_id=tenant_id).select_related("user__human").order_by("-active", "pk")
+
+
+_of_username = Compiled(lambda tenant, name: _members(tenant).filter(user__username=name)[:1])
+_of_subject = Compiled(
+    lambda tenant, name: _members(tenant).filter(user__human__issuer=LOCAL, user__human__subject=name)[:1]
+)
 
 
 def team_names(membership: Membership) -> frozenset[str]:
     """The teams a member may answer for, as the database has them now; none for the inactive and for services."""
-    return frozenset(
-        TeamMember.objects.filter(
-            membership_id=membership.pk,
-            membership__active=True,
-            membership__user__is_active=True,
-            membership__user__is_service=False,
-        ).values_list("team__name", flat=True)
-    )
+    return teams_of([membership.pk])[membership.pk]
+
+
+def teams_of(memberships: Iterable[int]) -> Mapping[int, frozenset[str]]:
+    """The same for many members, by membership: one query."""
+    wanted = sorted(set(memberships))
+    found: dict[int, set[str]] = {pk: set() for pk in wanted}
+    for pk, team in _teams(*wanted) if wanted else ():
+        found[pk].add(team)
+    return {pk: frozenset(teams) for pk, teams in found.items()}
+
+
+_teams = Compiled(
+    lambda *memberships: TeamMember.objects.filter(
+        membership__pk__in=memberships,
+        membership__active=True,
+        membership__user__is_active=True,
+        membership__user__is_service=False,
+    ).values_list("membership_id", "team__name")
+)
 
 
 def by_identity(tenant: Tenant, kind: str, value: str) -> Membership | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models.functions import Now
 from django.dispatch import receiver
 from slack_sdk.models.blocks import Block, ContextBlock, DividerBlock, HeaderBlock, SectionBlock
 from slack_sdk.models.views import View
@@ -27,6 +28,7 @@ from connectors.slack.failures import SlackRefused
 from connectors.slack.manifest import COMMAND
 from connectors.slack.text import code, cut, link, marked, moment, plain
 from evidence import clock
+from evidence.queries import Compiled
 from outbox import pump
 from outbox.queue import enqueue, handler
 from registry.models import Tenant
@@ -81,8 +83,7 @@ def on_change(request: AccessRequest, **_signal: Any) -> None:
 def draw_all(payload: Mapping[str, Any]) -> None:
     """`{tenant}`: have the Homes that were opened lately drawn again, one job each."""
     tenant = Tenant.objects.get(pk=payload["tenant"])
-    lately = _opened_lately(tenant.pk, now=clock.now()).order_by("-seen_at")
-    for key in lately.values_list("key", flat=True)[:_PEOPLE]:
+    for key in _opened(f"{tenant.pk}:"):
         identity = key.partition(":")[2]
         again = {"tenant": tenant.pk, "user": identity.rpartition("/")[2], "identity": identity, "again": True}
         enqueue(HOME, again, tenant=tenant.slug, max_attempts=2)
@@ -90,16 +91,21 @@ def draw_all(payload: Mapping[str, Any]) -> None:
 
 def _draw_soon(tenant: Tenant) -> None:
     """One job a tenant and quarter of a minute, run when that is over."""
-    now = clock.now()
-    if _opened_lately(tenant.pk, now=now).exists():
+    if _opened(f"{tenant.pk}:"):
+        now = clock.now()
         turn = int(now.timestamp() // DRAWN_EVERY.seconds)
         due = datetime.fromtimestamp((turn + 1) * DRAWN_EVERY.seconds, tz=now.tzinfo)
         name = f"{HOMES}:{tenant.pk}:{turn}"
         enqueue(HOMES, {"tenant": tenant.pk}, run_at=due, dedupe=name, tenant=tenant.slug, max_attempts=2)
 
 
-def _opened_lately(tenant_id: int, *, now: datetime) -> Any:
-    return Seen.objects.filter(kind=OPENED, key__startswith=f"{tenant_id}:", seen_at__gt=now - _LATELY)
+_opened = Compiled(
+    lambda tenant: (
+        Seen.objects.filter(kind=OPENED, key__startswith=tenant, seen_at__gt=Now() - _LATELY)
+        .order_by("-seen_at")
+        .values_list("key", flat=True)[:_PEOPLE]
+    )
+)
 
 
 # --- what it shows

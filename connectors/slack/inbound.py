@@ -19,6 +19,7 @@ from connectors.slack.clicks import Body, Click
 from connectors.slack.home import HOME
 from connectors.slack.signature import KIND
 from connectors.slack.text import code, cut
+from evidence.queries import Compiled
 from outbox.queue import enqueue
 
 Reply = Mapping[str, Any]  # what Bolt's `ack` takes
@@ -145,8 +146,15 @@ def _first(account: Account, what: str, key: str, *, now: datetime) -> bool:
 
 
 def _asked(account: Account, request_id: str) -> AccessRequest | None:
-    rows = AccessRequest.objects.select_related("tenant")
-    return rows.filter(pk=request_id, tenant_id=account.tenant_id).first()
+    """What is needed of it here; the vote itself reads it anew, under its lock."""
+    return _in_brief.first(request_id, account.tenant_id)
+
+
+_in_brief = Compiled(
+    lambda request, tenant: AccessRequest.objects.filter(pk=request, tenant_id=tenant).only(
+        "status", "display_hash", "agent_id", "tool_id", "method"
+    )
+)
 
 
 def _seen(asked: AccessRequest | None, click: Click) -> str:
