@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import connectors, decision, evaluate, scrub, slack_click, waivers
+from bench import connectors, decision, evaluate, scrub, slack_click, waivers, waivers_expire
 
 OUT = Path(__file__).parent.parent / "var" / "bench.json"
 SUITES = {
     "evaluate": evaluate.rows,
     "waivers": waivers.rows,
+    "expire": waivers_expire.rows,
     "decision": decision.rows,
     "scrub": scrub.rows,
     "connectors": connectors.rows,
