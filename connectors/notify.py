@@ -6,7 +6,7 @@ of several that runs tells the newest state; the others find nothing left to tel
 
 from typing import Any
 
-from django.db.models import F
+from django.db import connection
 from django.dispatch import receiver
 
 from approvals.models import AccessRequest, Status
@@ -16,6 +16,7 @@ from connectors.kinds import KINDS
 from connectors.models import Delivery, State
 from connectors.port import ORIGIN, Place
 from evidence import clock
+from evidence.queries import Compiled
 from outbox.queue import enqueue
 
 DELIVER = "connectors.deliver"
@@ -67,15 +68,18 @@ def _open(request: AccessRequest) -> None:
 
 def _raise(request: AccessRequest) -> None:
     """All want the newest. One that was given up gets another chance while that is worth something to a reader."""
-    rows = [
-        row for row in Delivery.objects.filter(request=request).select_related("tenant") if _is_worth_it(row, request)
-    ]
-    chosen = Delivery.objects.filter(pk__in=[row.pk for row in rows])
-    if rows:
-        chosen.filter(state=State.DEAD).update(attempts=0, not_before=None)
-        chosen.update(wanted=F("wanted") + 1, state=State.READY)
+    rows = [row for row in _of_request(request.pk) if _is_worth_it(row, request)]
+    dead = [row.pk for row in rows if row.state == State.DEAD]
+    if dead:
+        Delivery.objects.filter(pk__in=dead).update(attempts=0, not_before=None)
     for row in rows:
-        call(row)
+        with connection.cursor() as cursor:
+            cursor.execute(_WANTED, [row.pk])
+        enqueue(DELIVER, {"delivery": row.pk}, tenant=request.tenant.slug)
+
+
+_WANTED = "UPDATE connectors_delivery SET wanted = wanted + 1, state = 'ready' WHERE id = %s"
+_of_request = Compiled(lambda request: Delivery.objects.filter(request=request).only("state", "ref", "config"))
 
 
 def _is_worth_it(row: Delivery, request: AccessRequest) -> bool:
