@@ -121,11 +121,17 @@ def _within(waiver: Waiver) -> bool:
 
 
 def _check_story(waiver: Waiver) -> None:
-    """Whether evidence tells the same: neither a state nor a count can be set back in the row."""
+    """Whether evidence tells the same: neither a state nor a count can be set back in the row.
+
+    A use says that it was in force then, so what was recorded last suffices, however many uses there are.
+    """
     log, thread = waiver.tenant.slug, waiver.request_id
-    (moved,) = ledger.history(log, thread, limit=1, events=_MOVES) or [{"predicate": {"event": None}}]
-    if moved["predicate"]["event"] not in {Event.WAIVER_GRANTED, Event.WAIVER_RESUMED}:
+    last = ledger.history(log, thread, limit=1, events=_MOVES | {Event.DECISION_MADE})
+    told = last[0]["predicate"] if last else {"event": None}
+    if told["event"] in {Event.WAIVER_GRANTED, Event.WAIVER_RESUMED}:
+        used = ledger.history(log, thread, limit=1, events={Event.DECISION_MADE})
+        told = used[0]["predicate"] if used else {"waiver": {"use": 0}}
+    elif told["event"] != Event.DECISION_MADE:
         raise NotWaived("evidence does not say that it is in force")
-    last = ledger.history(log, thread, limit=1, events={Event.DECISION_MADE})
-    if waiver.uses != (last[0]["predicate"]["waiver"]["use"] if last else 0):
+    if waiver.uses != told["waiver"]["use"]:
         raise NotWaived("the uses recorded are not the uses counted")
