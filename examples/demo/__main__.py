@@ -126,6 +126,7 @@ def main() -> None:
     unattended = os.environ.get("UNATTENDED", "") not in {"", "0"}
     say("Setting up a fresh world …")
     with house(os.environ.get("HOST") or "127.0.0.1", int(os.environ.get("PORT") or 8000)) as built:
+        say(f"It stands on {built.stands_on}.")
         say(f"Countersign is on {built.url}, and a Slack look-alike for it on {built.chat.url}")
         _run(built, unattended=unattended)
         if not unattended:

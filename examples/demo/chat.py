@@ -17,7 +17,7 @@ import httpx2
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 APPROVE = "countersign.approve"
-PATIENCE = 30.0
+PATIENCE = 120.0  # seconds, for a machine that is busy with other things
 Found = TypeVar("Found")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -9,17 +10,19 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 
-from examples.demo.chat import Chat, chat
+from examples.demo.chat import PATIENCE, Chat, chat
+from examples.demo.ground import Ground, ground
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TENANT = "acme"
-OUTSIDE = tuple(f"COUNTERSIGN_{system}_" for system in ("SLACK", "JIRA", "SERVICENOW", "EMAIL", "CONNECTOR"))
+OURS = "COUNTERSIGN_"
+CELERY = (sys.executable, "-m", "celery", "-A", "config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,10 @@ class Approver:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """The running service."""
+    """The running service. `stands_on` are words for its database, and for Redis if there is one."""
 
     url: str
+    stands_on: str
     var: Path
     environment: dict[str, str]
     chat: Chat
@@ -81,24 +85,31 @@ def house(host: str, port: int) -> Iterator[House]:
     shutil.rmtree(var, ignore_errors=True)  # each demo is a new world: last time's approvers have their authenticators
     var.mkdir(parents=True)
     url = f"http://{host}:{port}"
-    with chat(port=_port_for_chat(port), request_url=f"{url}/slack/events", log=var / "chat.log") as beside:
-        built = House(url, var, _environment(var, host, url, beside), beside)
+    with ExitStack() as stack:
+        below = stack.enter_context(ground(var))
+        beside = stack.enter_context(
+            chat(port=_port_for_chat(port), request_url=f"{url}/slack/events", log=var / "chat.log")
+        )
+        built = House(url, below.words, var, _environment(var, host, url, beside, below), beside)
         built.manage("setup")
         built.manage("apply", "-f", "examples/quickstart")
-        with _serving(built, host, port):
-            yield built
+        if below.has_redis:  # first: the service is not ready while nobody seals
+            stack.enter_context(_working(built))
+        stack.enter_context(_serving(built, host, port))
+        yield built
 
 
-def _environment(var: Path, host: str, url: str, beside: Chat) -> dict[str, str]:
-    """The demo speaks to its own chat and to nobody outside, whatever the shell is set up for."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OUTSIDE)}
+def _environment(var: Path, host: str, url: str, beside: Chat, below: Ground) -> dict[str, str]:
+    """The demo has keys of its own and speaks to its own chat alone, whatever installation the shell is set up for."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return {
-        "COUNTERSIGN_DATABASE_URL": f"sqlite:///{var / 'countersign.sqlite3'}",
+        **kept,
+        **below.settings,
+        **beside.settings,
+        "COUNTERSIGN_SECRET_KEY": secrets.token_urlsafe(48),
         "COUNTERSIGN_KEYS_DIR": str(var / "keys"),
         "COUNTERSIGN_CHECKPOINTS_DIR": str(var / "checkpoints"),
         "COUNTERSIGN_ENROLMENT_COOLDOWN": "0",
-        **kept,
-        **beside.settings,
         "COUNTERSIGN_CONNECTOR_TENANT": TENANT,
         "COUNTERSIGN_BASE_URL": url,
         "COUNTERSIGN_ALLOWED_HOSTS": f"{host},127.0.0.1,localhost",
@@ -131,24 +142,41 @@ def _check_free(host: str, port: int) -> None:
 
 @contextmanager
 def _serving(built: House, host: str, port: int) -> Iterator[None]:
-    with (built.var / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "manage.py", "up", "--host", host, "--port", str(port)],
-            cwd=ROOT, env=built.environment, stdout=log, stderr=log,
-        )  # fmt: skip
+    command = [sys.executable, "manage.py", "up", "--host", host, "--port", str(port)]
+    with _running(built, "server", command) as server:
+        _await_ready(built, server)
+        yield
+
+
+@contextmanager
+def _working(built: House) -> Iterator[None]:
+    """The processes that do in production what one process does by itself where there is no Redis."""
+    schedule = ["--schedule", str(built.var / "beat"), "--pidfile", ""]
+    with (
+        _running(built, "worker", [*CELERY, "worker", "--concurrency", "2", "--loglevel", "WARNING"]),
+        _running(built, "beat", [*CELERY, "beat", *schedule, "--loglevel", "WARNING"]),
+    ):
+        yield
+
+
+@contextmanager
+def _running(built: House, name: str, command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process whose words go to `NAME.log`, until the block ends."""
+    with (built.var / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=built.environment, stdout=log, stderr=log)
         try:
-            _await_ready(built, server)
-            yield
+            yield process
         finally:
-            server.terminate()
+            process.terminate()
             try:
-                server.wait(timeout=20)
+                process.wait(timeout=20)
             except subprocess.TimeoutExpired:
-                server.kill()
+                process.kill()
+                process.wait()
 
 
 def _await_ready(built: House, server: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end and server.poll() is None:
         try:
             if httpx2.get(f"{built.url}/readyz", timeout=2).status_code == 200:  # noqa: PLR2004
