@@ -1,6 +1,6 @@
 """A waiver and the call it is to let through in; one use of it counted, or the reason why not, out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -127,7 +127,7 @@ def _check_story(waiver: Waiver) -> None:
     """
     log, thread = waiver.tenant.slug, waiver.request_id
     last = ledger.history(log, thread, limit=1, events=_MOVES | {Event.DECISION_MADE})
-    told = last[0]["predicate"] if last else {"event": None}
+    told: Mapping[str, Any] = last[0]["predicate"] if last else {"event": None}
     if told["event"] in {Event.WAIVER_GRANTED, Event.WAIVER_RESUMED}:
         used = ledger.history(log, thread, limit=1, events={Event.DECISION_MADE})
         told = used[0]["predicate"] if used else {"waiver": {"use": 0}}
