@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.db.models import Exists, Max, OuterRef, QuerySet
 
+from evidence.by_key import by_key
 from evidence.models import Record, Sealed
 
 AT_ONCE = 20_000
@@ -45,9 +46,13 @@ class Horizon:
 
     def due(self) -> dict[str, list[int]]:
         """The oldest unsealed rows by log, in the order of their ids."""
-        self._settle()
+        looked = self._settle()
         low = self._sweep()
-        found = list(_unsealed(low).exclude(log__in=self._left).values_list("id", "log")[:AT_ONCE])
+        if looked and self._candidate <= low:  # the usual case where little happens
+            self._answered_to = self._settled
+            return {}
+        with by_key():
+            found = list(_unsealed(low).exclude(log__in=self._left).values_list("id", "log")[:AT_ONCE])
         full = len(found) == AT_ONCE
         self._answered_to = min(self._settled, found[-1][0]) if full else self._settled
         return _by_log(found)
@@ -65,21 +70,28 @@ class Horizon:
         self._sealed_to = min([self._sealed_to, *self._left.values()])
         self._left.clear()
 
-    def _settle(self) -> None:
-        """Move on if everybody who could still fill the ids up to the candidate has committed or given up."""
+    def _settle(self) -> bool:
+        """Move on if everybody who could still fill the ids up to the candidate has committed or given up.
+
+        Whether they have, and the candidate is now the highest id there is.
+        """
         writers = _writers()
-        if writers.isdisjoint(self._writers):
+        over = writers.isdisjoint(self._writers)
+        if over:
             self._settled = max(self._settled, self._candidate)
             self._candidate = _top()
             self._writers = _writers()  # read after the candidate: who took an id below it is among them or is done
             if not self._writers:
                 self._settled = max(self._settled, self._candidate)
+        return over
 
     def _sweep(self) -> int:
         """Look at one more stretch of what was there before the start; go back to it if it holds unsealed rows."""
         if self._swept_to > 0:
             low = max(0, self._swept_to - _SWEEP)
-            if _unsealed(low).filter(id__lte=self._swept_to).exists():
+            with by_key():
+                missed = _unsealed(low).filter(id__lte=self._swept_to).exists()
+            if missed:
                 self._sealed_to = min(self._sealed_to, low)
                 self._left = {log: min(left, low) for log, left in self._left.items()}
             self._swept_to = low
@@ -108,7 +120,9 @@ def logs_behind(now: datetime) -> dict[str, timedelta]:
     """How old the oldest unsealed record of each log is; a log that is fully sealed is absent. Cheap, for /readyz."""
     newest = Sealed.objects.aggregate(top=Max("record_id"))["top"] or 0
     oldest: dict[str, timedelta] = {}
-    for log, recorded_at in _unsealed(max(0, newest - _LATE)).values_list("log", "recorded_at")[:_BEHIND_ROWS]:
+    with by_key():
+        rows = list(_unsealed(max(0, newest - _LATE)).values_list("log", "recorded_at")[:_BEHIND_ROWS])
+    for log, recorded_at in rows:
         oldest[log] = max(oldest.get(log, timedelta(0)), now - recorded_at)
     return oldest
 

@@ -1,5 +1,6 @@
 """`manage.py pump`: run the outbox and the sealer in the foreground until interrupted."""
 
+import gc
 import signal
 import threading
 from typing import Any
@@ -18,6 +19,7 @@ class Command(BaseCommand):
             accounts.check_environment()
         except accounts.TenantNotNamed as error:
             raise CommandError(str(error)) from None
+        _tune()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -26,3 +28,11 @@ class Command(BaseCommand):
         self.stdout.write("Pumping. Ctrl-C stops after the work at hand.")
         stop.wait()
         background.stop()
+
+
+def _tune() -> None:
+    """For a process that does nothing else: Django's own objects live as long as it does, so nobody needs to look for
+    garbage among them each time a few thousand records were sealed.
+    """
+    gc.collect()
+    gc.freeze()
