@@ -185,8 +185,8 @@ def _rate(contender: Contender) -> float:
 def _uvicorn(port: int, workers: int) -> tuple[str, ...]:
     return (
         sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", str(workers), "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header",
-        "--no-date-header", "--log-level", "warning",
+        "--workers", str(workers), "--loop", "uvloop", "--http", "config.protocol:Protocol",
+        "--no-access-log", "--no-server-header", "--no-date-header", "--log-level", "warning",
     )  # fmt: skip
 
 

@@ -25,17 +25,26 @@ async def answer(request: Request) -> Response:
     """Always a response; what nobody foresaw is logged and opaque."""
     try:
         response = await _route(request)
-    except Problem as problem:
-        response = problems.response(problem)
-    except Exception:
-        log.exception("an endpoint failed in a way nobody foresaw")
-        response = problems.response(Problem(Kind.INTERNAL, "The call is not decided; a PEP denies it."))
+    except Exception as error:  # noqa: BLE001 - told, and logged unless it was foreseen
+        response = failed(error)
     return Response(response.status, response.headers, response.body, request_id(request))
+
+
+def failed(error: BaseException) -> Response:
+    """What the caller is told of it."""
+    if isinstance(error, Problem):
+        return problems.response(error)
+    log.error("an endpoint failed in a way nobody foresaw", exc_info=error)
+    return problems.response(Problem(Kind.INTERNAL, "The call is not decided; a PEP denies it."))
 
 
 def request_id(request: Request) -> str:
     """The caller's own, if it can be echoed, else a new one."""
-    given = request.headers.get("x-request-id", "")
+    return named(request.headers.get("x-request-id", ""))
+
+
+def named(given: str) -> str:
+    """As `request_id`, of the header's value."""
     return given if _request_id(given) else ids.of("req", chance.salt()[:16])
 
 

@@ -45,6 +45,12 @@ async def caller(headers: Mapping[str, str]) -> Caller:
     return found
 
 
+def remembered(given: bytes) -> Caller | None:
+    """The same from memory alone, of an `Authorization` header as it came. None: ask `caller`."""
+    found = _proven_before(sha256(given).digest())
+    return None if found is None or _expired(found.key, clock.now()) else found
+
+
 def _proven_before(proof: bytes) -> Caller | None:
     """Whom this very token proved before, if that very key is still live in the world of now.
 

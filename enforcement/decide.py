@@ -80,15 +80,23 @@ def judge(caller: Caller, body: bytes) -> Step:
 
 async def _answer(step: Step) -> bytes:
     """An escalation that binds needs a transaction of its own; everything else joins the group."""
+    joining = grouped(step)
+    if joining is not None:
+        return await commit.writer().submit(joining)
     if step.lifted is not None:
         return await pool.run(_waived, step, _asks(step.world, step.asked))
-    if step.verdict.outcome is not Outcome.ESCALATE or step.verdict.mode is Mode.OBSERVE:
-        return await commit.writer().submit(plain(step))
     asks = _asks(step.world, step.asked)
     if asks.refusal is not None:  # over a cap by itself: no yes could help, so nobody is asked for one
         said = telling.because_of(telling.of_verdict(step.verdict), asks.refusal, outcome=Outcome.DENY)
         return await commit.writer().submit(_judged(step, telling.told(step, said, step.world), budgets.NOTHING))
     return await pool.run(_own_transaction, step, asks if step.asked.approval is not None else None)
+
+
+def grouped(step: Step) -> Judged | None:
+    """What joins the group; None if it needs a transaction of its own, or nothing but words."""
+    if step.lifted is not None or (step.verdict.outcome is Outcome.ESCALATE and step.verdict.mode is not Mode.OBSERVE):
+        return None
+    return plain(step)
 
 
 def _own_transaction(step: Step, asks: Asks | None) -> bytes:

@@ -9,14 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from evidence import clock
+from registry import credentials
 from tests.enforcement.machine import EVALUATION, question
 from tests.servers import free_port
-from tests.worlds import World, world
+from tests.worlds import SETUP, World, world
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -26,8 +30,17 @@ def acme(database: None) -> World:
     return world(caps={})
 
 
-@pytest.fixture(scope="module")
-def port(database: None) -> Iterator[int]:
+@pytest.fixture(scope="module", params=["auto", "config.protocol:Protocol"])
+def port(database: None, request: pytest.FixtureRequest) -> Iterator[int]:
+    """A server that speaks uvicorn's own HTTP, and one with our short cut: nobody can tell one from the other."""
+    with serving(request.param) as (chosen, server):
+        yield chosen
+        server.terminate()
+        assert server.wait(30) in {0, -signal.SIGTERM}, "it ends by itself, with its last commit made"
+
+
+@contextmanager
+def serving(protocol: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     settings = connection.settings_dict
     url = f"sqlite:///{settings['NAME']}"
     if connection.vendor == "postgresql":
@@ -35,7 +48,10 @@ def port(database: None) -> Iterator[int]:
         url = f"postgresql://{settings['USER']}{password}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
     chosen = free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(chosen), "--log-level", "warning"],
+        [
+            *(sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(chosen)),
+            *("--http", protocol, "--no-access-log", "--log-level", "warning"),
+        ],
         cwd=ROOT,
         env={**os.environ, "COUNTERSIGN_DATABASE_URL": url},
     )
@@ -46,9 +62,11 @@ def port(database: None) -> Iterator[int]:
             break
         except OSError:
             time.sleep(0.1)
-    yield chosen
-    server.terminate()
-    assert server.wait(30) in {0, -signal.SIGTERM}, "it ends by itself, with its last commit made"
+    try:
+        yield chosen, server
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def speak(port: int) -> http.client.HTTPConnection:
@@ -103,3 +121,99 @@ class TestServer:
         reply = line.getresponse()
         assert (reply.status, reply.getheader("connection")) == (413, "close")
         line.close()
+
+
+def asking(own: World, body: bytes | None = None, *more: str) -> bytes:
+    """One evaluation request, as it goes over the wire."""
+    told = json.dumps(question()).encode() if body is None else body
+    lines = [f"POST {EVALUATION} HTTP/1.1", "host: x", f"authorization: Bearer {own.pep_key}"]
+    lines += ["content-type: application/json", f"content-length: {len(told)}", *more, "", ""]
+    return "\r\n".join(lines).encode() + told
+
+
+def answers(line: socket.socket, count: int) -> list[tuple[int, dict[str, str], Any]]:
+    """What comes back, in order: status, headers, JSON."""
+    file, found = line.makefile("rb"), []
+    for _ in range(count):
+        status = int(file.readline().split()[1])
+        told = dict(field.decode().rstrip().split(": ", 1) for field in iter(file.readline, b"\r\n"))
+        found.append((status, told, json.loads(file.read(int(told["content-length"])))))
+    return found
+
+
+class TestShortCut:
+    """What the evaluation's own way through the server must not do otherwise than the general one."""
+
+    def test_answers_requests_that_came_together_in_their_order(self, acme, port):
+        line = socket.create_connection(("127.0.0.1", port), timeout=30)
+        names = [f"x-request-id: number-{at}" for at in range(4)]
+        line.sendall(b"".join(asking(acme, None, name) for name in names))
+        got = answers(line, 4)
+        assert [(status, told["x-request-id"], body["decision"]) for status, told, body in got] == [
+            (200, f"number-{at}", True) for at in range(4)
+        ]
+        line.close()
+
+    @pytest.mark.parametrize("cut", [20, -30], ids=["in the head", "in the body"])
+    def test_waits_for_the_rest_of_a_request(self, acme, port, cut):
+        line = socket.create_connection(("127.0.0.1", port), timeout=30)
+        whole = asking(acme)
+        line.sendall(whole[:cut])
+        time.sleep(0.2)
+        line.sendall(whole[cut:] + whole)
+        assert [status for status, *_ in answers(line, 2)] == [200, 200]
+        line.close()
+
+    def test_tells_each_mistake_as_everywhere(self, acme, port):
+        line = socket.create_connection(("127.0.0.1", port), timeout=30)
+        good = asking(acme)
+        mistakes = [
+            (good.replace(b"csk_", b"csq_"), 401),
+            (good.replace(b"POST", b"PUT"), 405),
+            (good.replace(b"application/json", b"text/plain"), 415),
+            (asking(acme, b"{"), 400),
+            (asking(acme, b'{"subject":{"type":"agent","id":"x","properties":{"n":1e400}}}'), 422),
+            (asking(acme, b"[" + b" " * 5000 + b"]"), 422),
+        ]
+        for sent, status in mistakes:
+            line.sendall(sent)
+            assert [(told, "x-request-id" in named) for told, named, _ in answers(line, 1)] == [(status, True)]
+        line.sendall(good)
+        assert [status for status, *_ in answers(line, 1)] == [200]
+        line.close()
+
+    def test_closes_when_the_caller_wishes_it(self, acme, port):
+        line = socket.create_connection(("127.0.0.1", port), timeout=30)
+        line.sendall(asking(acme, None, "connection: close"))
+        ((status, told, _),) = answers(line, 1)
+        assert (status, told["connection"]) == (200, "close")
+        assert line.recv(1) == b""
+        line.close()
+
+    def test_forgets_a_key_with_the_next_question(self, port):
+        own = world(caps={})
+        line = socket.create_connection(("127.0.0.1", port), timeout=30)
+        line.sendall(asking(own))
+        before = answers(line, 1)[0][0]
+        credentials.revoke(own.credential(own.pep_key), actor=SETUP, now=clock.now())
+        line.sendall(asking(own))
+        assert (before, answers(line, 1)[0][0]) == (200, 401)
+        line.close()
+
+    @pytest.mark.postgres
+    @pytest.mark.parametrize("protocol", ["auto", "config.protocol:Protocol"])
+    def test_answers_what_it_has_taken_in_before_it_ends(self, acme, protocol):
+        with serving(protocol) as (port, server):
+            line = socket.create_connection(("127.0.0.1", port), timeout=30)
+            line.sendall(asking(acme))
+            answers(line, 1)
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE registry_tenant IN ACCESS EXCLUSIVE MODE")
+                line.sendall(asking(acme))
+                time.sleep(0.3)
+                server.terminate()
+                time.sleep(0.5)
+            ((status, told, _),) = answers(line, 1)
+            assert (status, told["connection"]) == (200, "close")
+            assert server.wait(30) in {0, -signal.SIGTERM}
+            line.close()
