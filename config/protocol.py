@@ -39,6 +39,7 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     _reading: _Asked | None = None  # whose body is not whole yet
+    _quiet_since: float | None = None  # when the last answer was sent; None while something is under way
 
     # --- the parser's callbacks
 
@@ -106,6 +107,44 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         if body:
             super().on_body(body)
+
+    # --- how long a connection may be silent
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Let the timer run: one made and cancelled for each request costs more than to look what it is about."""
+        self._quiet_since = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._quiet_since is None:
+            return  # the answer under way starts it again
+        left = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+        if left <= 0:
+            super().timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+
+    def on_response_complete(self) -> None:
+        if self.pipeline or self.flow.read_paused or self.transport.is_closing():
+            self._end_timer()
+            super().on_response_complete()
+            self._quiet_since = None if self.timeout_keep_alive_task is None else self.loop.time()
+            return
+        self.server_state.total_requests += 1
+        self._quiet_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_timer()
+        super().connection_lost(exc)
+
+    def _end_timer(self) -> None:
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     # --- the short way
 

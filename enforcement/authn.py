@@ -48,7 +48,9 @@ async def caller(headers: Mapping[str, str]) -> Caller:
 def remembered(given: bytes) -> Caller | None:
     """The same from memory alone, of an `Authorization` header as it came. None: ask `caller`."""
     found = _proven_before(sha256(given).digest())
-    return None if found is None or _expired(found.key, clock.now()) else found
+    if found is None or found.key.expires_at is None:
+        return found
+    return None if _expired(found.key, clock.now()) else found
 
 
 def _proven_before(proof: bytes) -> Caller | None:

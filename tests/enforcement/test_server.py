@@ -40,7 +40,7 @@ def port(database: None, request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @contextmanager
-def serving(protocol: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def serving(protocol: str, *more: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     settings = connection.settings_dict
     url = f"sqlite:///{settings['NAME']}"
     if connection.vendor == "postgresql":
@@ -50,7 +50,7 @@ def serving(protocol: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     server = subprocess.Popen(
         [
             *(sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(chosen)),
-            *("--http", protocol, "--no-access-log", "--log-level", "warning"),
+            *("--http", protocol, "--no-access-log", "--log-level", "warning", *more),
         ],
         cwd=ROOT,
         env={**os.environ, "COUNTERSIGN_DATABASE_URL": url},
@@ -199,6 +199,18 @@ class TestShortCut:
         line.sendall(asking(own))
         assert (before, answers(line, 1)[0][0]) == (200, 401)
         line.close()
+
+    def test_closes_a_connection_that_is_silent_for_too_long_and_no_other(self, acme):
+        with serving("config.protocol:Protocol", "--timeout-keep-alive", "2") as (port, _):
+            line = socket.create_connection(("127.0.0.1", port), timeout=30)
+            for _ in range(4):
+                line.sendall(asking(acme))
+                assert answers(line, 1)[0][0] == 200
+                time.sleep(0.8)
+            began = time.monotonic()
+            assert line.recv(1) == b""
+            assert time.monotonic() - began < 10
+            line.close()
 
     @pytest.mark.postgres
     @pytest.mark.parametrize("protocol", ["auto", "config.protocol:Protocol"])
