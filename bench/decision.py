@@ -26,7 +26,9 @@ ROUNDS = int(os.environ.get("COUNTERSIGN_BENCH_ROUNDS", "3"))
 SECONDS = float(os.environ.get("COUNTERSIGN_BENCH_SECONDS", "6"))
 BATCH = 64
 CONNECTIONS = (1, 16, 64, 128)
-WORKERS = max(1, min(4, os.cpu_count() or 1))
+CORES = os.cpu_count() or 1
+WORKERS = max(1, min(4, CORES))
+DECIDING = max(1, WORKERS // 2)  # the rest is for PostgreSQL and the sealer: our best, as all cores are the view's
 MEMORY_AFTER = 200_000
 REFUSED = 0.001  # share of 503s that a loaded machine may cause; more is a result of its own
 Row = dict[str, Any]
@@ -124,8 +126,9 @@ def durable() -> Iterator[Row]:
             yield {"name": "decision.durable.64", "skipped": "no PostgreSQL answers and none is installed"}
             return
         postgres.start(sys.executable, "manage.py", "pump")
-        ports = {name: free_port() for name in ("ours", "one", "noop", "naive", "sqlite")}
-        ours = stack.enter_context(postgres.serving(*_uvicorn(ports["ours"], WORKERS), port=ports["ours"]))
+        ports = {name: free_port() for name in ("ours", "more", "one", "noop", "naive", "sqlite")}
+        ours = stack.enter_context(postgres.serving(*_uvicorn(ports["ours"], DECIDING), port=ports["ours"]))
+        stack.enter_context(postgres.serving(*_uvicorn(ports["more"], WORKERS), port=ports["more"]))
         stack.enter_context(postgres.serving(*_uvicorn(ports["one"], 1), port=ports["one"]))
         stack.enter_context(postgres.serving(*_granian(ports["noop"], "bench.noop"), port=ports["noop"]))
         stack.enter_context(postgres.serving(*_granian(ports["naive"], "bench.naive"), port=ports["naive"]))
@@ -135,10 +138,11 @@ def durable() -> Iterator[Row]:
         decided = [Contender("decision.durable", postgres, ports["ours"], n) for n in CONNECTIONS]
         noops = {n: Contender("decision.noop_view", postgres, ports["noop"], n) for n in (64, 128)}
         naive = Contender("decision.naive", postgres, ports["naive"], 64)
+        more = Contender("decision.worker_a_core", postgres, ports["more"], 64)
         one = Contender("decision.one_worker", postgres, ports["one"], 64)
         capped = Contender("decision.capped", postgres, ports["ours"], 64, body=stage.REFUND)
         small = Contender("decision.sqlite", sqlite, ports["sqlite"], 64)
-        contenders = [*decided, *noops.values(), capped, naive, one, small]
+        contenders = [*decided, *noops.values(), capped, naive, more, one, small]
         for contender in contenders:
             contender.measure(2)
         for _ in range(ROUNDS):
@@ -149,6 +153,7 @@ def durable() -> Iterator[Row]:
         yield from (contender.row() for contender in noops.values())
         yield naive.row() | {"against": "decision.durable.64", "ratio": _rate(naive) / _rate(at_64)}
         yield capped.row(at_64)
+        yield more.row(at_64)
         yield one.row()
         yield small.row(one)
         yield from _sizes(postgres, at_64, ours)
@@ -157,7 +162,7 @@ def durable() -> Iterator[Row]:
 def _sizes(postgres: Stage, contender: Contender, pid: int) -> Iterator[Row]:
     """What a worker holds after 200,000 decisions, and what a decision takes on disk, indexes and seals included."""
     done = sum(one.answers for one in contender.seen)
-    while done < MEMORY_AFTER * WORKERS:
+    while done < MEMORY_AFTER * DECIDING:
         done += contender.measure(SECONDS).answers
     yield {**_row("decision.rss_per_worker", max(stage.memory_of(pid)) / 1024), "unit": "MB"}
     with _connection(postgres) as cursor:
