@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from slack_bolt import Ack, App, BoltRequest, BoltResponse
+from slack_bolt import Ack, App, BoltContext, BoltRequest, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.error import BoltUnhandledRequestError
 
@@ -28,6 +28,7 @@ _SILENT = logging.getLogger("connectors.slack.bolt")
 _SILENT.setLevel(logging.CRITICAL + 1)
 
 Answering = Callable[..., Reply]
+NOW = "countersign.now"  # in a request's context: the database's time, where it is known already
 
 _ACTIONS: Mapping[str, Answering] = {APPROVE: inbound.approve, DENY: inbound.deny, DETAILS: inbound.details}
 _VIEWS: Mapping[str, Answering] = {modal.DENY_REASON: inbound.reason_given, modal.TOTP: inbound.code_given}
@@ -70,8 +71,8 @@ def _listen(app: App, account: Account) -> None:
 
 
 def _listener(account: Account, answering: Answering) -> Callable[..., BoltResponse]:
-    def listen(ack: Ack, body: dict[str, Any]) -> BoltResponse:
-        reply = answering(account, body, now=clock.now())
+    def listen(ack: Ack, body: dict[str, Any], context: BoltContext) -> BoltResponse:
+        reply = answering(account, body, now=context.get(NOW) or clock.now())
         return ack(dict(reply)) if reply else ack()
 
     return listen
