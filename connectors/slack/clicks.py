@@ -4,7 +4,7 @@ Payloads: https://docs.slack.dev/reference/interaction-payloads/
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from connectors.slack.transport import EVENT
 
 Body = Mapping[str, Any]
 _UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
+_DEEPEST = 40
 _APP_TOKEN_PARTS = 3  # xapp-1-A0123456789-…: the app's id stands third
 
 
@@ -74,12 +75,24 @@ def is_for(account: Account, body: Body) -> bool:
 
 
 def is_keepable(value: object) -> bool:
-    """Whether every text in it can be stored: NUL and half surrogate pairs cannot, and no person typed them."""
-    if isinstance(value, str):
-        return not _UNKEEPABLE.search(value)
+    """Whether every text in it can be stored: NUL and half surrogate pairs cannot, and no person typed them.
+
+    Level by level, and no deeper than anything of Slack's: who signs may still send brackets in brackets.
+    """
+    level = [value]
+    for _ in range(_DEEPEST):
+        if any(isinstance(one, str) and _UNKEEPABLE.search(one) for one in level):
+            return False
+        level = [member for one in level for member in _members(one)]
+        if not level:
+            return True
+    return False
+
+
+def _members(value: object) -> Iterable[object]:
     if isinstance(value, Mapping):
-        return all(is_keepable(name) and is_keepable(member) for name, member in value.items())
-    return all(map(is_keepable, value)) if isinstance(value, list) else True
+        return (*value, *value.values())
+    return value if isinstance(value, list) else ()
 
 
 def click_of(body: Body, *, action_id: str) -> Click:
@@ -144,10 +157,15 @@ def _offers(body: Body, action_id: str, value: str) -> bool:
 
 
 def _buttons(body: Body) -> Iterator[Body]:
-    for block in _maybe(body, "message" if body.get("message") else "view").get("blocks") or ():
-        for element in (*(block.get("elements") or ()), block.get("accessory")):
-            if isinstance(element, Mapping) and element.get("type") == "button":
+    blocks = _maybe(body, "message" if body.get("message") else "view").get("blocks")
+    for block in _mappings(blocks):
+        for element in _mappings([*_mappings(block.get("elements")), block.get("accessory")]):
+            if element.get("type") == "button":
                 yield element
+
+
+def _mappings(values: object) -> list[Body]:
+    return [one for one in values if isinstance(one, Mapping)] if isinstance(values, list) else []
 
 
 def _mapping(body: Body, name: str) -> Body:

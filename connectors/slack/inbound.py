@@ -192,7 +192,7 @@ def _memory(view: Body) -> dict[str, str]:
     """What we gave the window to remember. It went through Slack, so all of it is looked at again."""
     try:
         told = json.loads(str(view.get("private_metadata") or "{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {name: value for name, value in told.items() if isinstance(value, str)} if isinstance(told, dict) else {}
 

@@ -14,7 +14,7 @@ from approvals.views.chrome import NOTHING_NEW, for_members
 from connectors import accounts, once
 from connectors.port import Account
 from connectors.slack import aside, clicks, linking, signature
-from connectors.slack.app import app_of
+from connectors.slack.app import NOW, app_of
 from connectors.slack.manifest import COMMAND
 from connectors.slack.signature import KIND
 from evidence import clock
@@ -35,8 +35,9 @@ def events(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=401)
     try:
         told = to_bolt_request(request)
-    except (ValueError, TypeError, AttributeError):  # rightly signed, and no payload
+    except (ValueError, TypeError, AttributeError, RecursionError):  # rightly signed, and no payload
         return HttpResponse(status=400)
+    told.context[NOW] = now
     account = _one_of(signers, told.body)
     return to_django_response(app_of(account).dispatch(told)) if account else HttpResponse(status=401)
 
