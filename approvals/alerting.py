@@ -39,6 +39,9 @@ def _told(alert: Alert) -> Told:
         case "requests.coalesced":
             names = ", ".join(detail["agents"])
             return Told(alert.at, names, "Agents ask for more approvals than people can judge.", "/inbox/")
+        case "connector.changed":
+            words = f"{detail['by']} entered other credentials. Another administrator can undo or confirm that."
+            return Told(alert.at, str(detail["kind"]), words, "/admin/connectors/access/")
         case "outcome.diverged":
             action = detail["action"]
             place = {name: action[name] for name in ("agent", "tool") if name in action}

@@ -77,6 +77,7 @@ class Environment(Integrations):
     allowed_hosts: str = "127.0.0.1,localhost"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     enrolment_cooldown: Duration = timedelta(minutes=10)
+    connector_cooldown: Duration = timedelta(hours=1)
     execution_limit: Duration = timedelta(minutes=15)
     body_limit: int = Field(default=1_048_576, ge=1024)
     attention_limit: int = Field(default=5, ge=1)

@@ -3,7 +3,7 @@
 No word of an agent is on them: a request is named by its id, and an error was written by us.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import forms
@@ -14,7 +14,8 @@ from django.template.response import TemplateResponse
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
-from connectors import accounts, deliver, health, routing
+from connectors import accounts, deliver, entering, health, plain, routing
+from connectors.form import FORM, BadSettings, check
 from connectors.models import Access, Delivery
 from evidence import clock
 from registry.admin import things
@@ -99,14 +100,15 @@ class ChannelAdmin(things.ChannelAdmin):
 class AccessForm(TenantForm):
     """Credentials go in and never come out again."""
 
-    kind = forms.ChoiceField(choices=[(kind, kind) for kind in accounts.FORM], widget=UnfoldAdminSelectWidget())
+    kind = forms.ChoiceField(choices=[(kind, kind) for kind in FORM], widget=UnfoldAdminSelectWidget())
     given = forms.CharField(
         label="Settings",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 6, "spellcheck": "false", "autocomplete": "off"}),
-        help_text="One a line, `name: value`. They are sealed, and replace all that was entered before. "
+        help_text="One a line, `name: value`. They are sealed, and replace all that was entered before, once they "
+        "count: after a while in which another administrator may undo them, or as soon as one confirms them. "
         + " ".join(
             f"{kind}: {', '.join(required)}{f' (and {chr(44).join(optional)})' if optional else ''}."
-            for kind, (required, optional) in accounts.FORM.items()
+            for kind, (required, optional) in FORM.items()
         ),
     )
 
@@ -123,21 +125,47 @@ class AccessForm(TenantForm):
         kind = told.get("kind") or self.instance.kind
         if "given" in told and kind:
             try:
-                accounts.check(kind, told["given"])
-            except accounts.BadSettings as error:
+                check(kind, told["given"])
+            except BadSettings as error:
                 self.add_error("given", str(error))
         return told
 
 
 @admin.register(Access, site=site)
 class AccessAdmin(TenantAdmin):
-    """A tenant's credentials: entered, replaced, deleted; never shown."""
+    """A tenant's credentials: entered, replaced, deleted; never shown. What one enters, another undoes or confirms."""
 
     kind, key_field, key_fields = "connector", "kind", ("kind",)
     form = AccessForm
     is_deletable = True
-    list_display = ("kind", "updated_at")
+    list_display = ("kind", "updated_at", "waits")
     ordering = ("kind",)
+    actions: Sequence[str] = ("undo", "confirm")
+
+    @admin.display(description="Waits to count")
+    def waits(self, row: Access) -> str:
+        found = entering.waiting(row)
+        return f"entered by {found.by}, counts from {plain.moment(found.counts_from)}" if found else ""
+
+    @action(description="Undo what waits", permissions=["change"])  # type: ignore[untyped-decorator]  # unfold
+    def undo(self, request: HttpRequest, queryset: models.QuerySet[Access]) -> None:
+        self._decide(request, queryset, entering.undo, done="What was entered for {} will not count.")
+
+    @action(description="Confirm what waits", permissions=["change"])  # type: ignore[untyped-decorator]  # unfold
+    def confirm(self, request: HttpRequest, queryset: models.QuerySet[Access]) -> None:
+        self._decide(request, queryset, entering.confirm, done="What was entered for {} counts now.")
+
+    def _decide(
+        self, request: HttpRequest, queryset: models.QuerySet[Access], decide: Callable[..., None], *, done: str
+    ) -> None:
+        for row in queryset:
+            try:
+                decide(tenant_of(request), row.kind, actor=actor_of(request), now=clock.now())
+                messages.success(request, done.format(row.kind))
+            except entering.NothingWaits:
+                messages.error(request, f"Nothing waits for {row.kind}: it counts already, or was undone.")
+            except entering.OwnChange:
+                messages.error(request, f"You entered it yourself: another administrator must confirm {row.kind}.")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002  Django's signature
         return ("kind", "given")
@@ -146,7 +174,11 @@ class AccessAdmin(TenantAdmin):
         accounts.save(
             tenant_of(request), obj.kind, form.cleaned_data["given"], actor=actor_of(request), now=clock.now()
         )
-        obj.pk = Access.objects.get(tenant=tenant_of(request), kind=obj.kind).pk
+        row = Access.objects.get(tenant=tenant_of(request), kind=obj.kind)
+        obj.pk = row.pk
+        if waits := entering.waiting(row):
+            words = f"They count from {plain.moment(waits.counts_from)}, or once another administrator confirms them."
+            messages.warning(request, words)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
         """`accounts.save` recorded it."""

@@ -1,6 +1,6 @@
 """An alert that somebody must act on in; a word to the tenant's administrators, each told once, out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,27 +17,30 @@ from registry.models import Tenant
 
 ALARM = "connectors.alarm"
 DIVERGED = "outcome.diverged"
+CHANGED = "connector.changed"
 
 
 @receiver(alert_fired)
 def on_alert(tenant: str, name: str, detail: Mapping[str, Any], event_id: str, **_signal: Any) -> None:
     """Runs in the transaction of the alert: the job commits with it."""
-    if name == DIVERGED:
-        enqueue(ALARM, {"tenant": tenant, "event": event_id, "detail": dict(detail)}, tenant=tenant)
+    if name in _WORDS:
+        enqueue(ALARM, {"tenant": tenant, "name": name, "event": event_id, "detail": dict(detail)}, tenant=tenant)
 
 
 @handler(ALARM)
 def tell(payload: Mapping[str, Any]) -> None:
-    """Have it said to each of them once. Safe to repeat."""
+    """Have it said to each of them once, save to who did it. Safe to repeat."""
     tenant, now = Tenant.objects.get(slug=payload["tenant"]), clock.now()
-    words = _words(tenant, payload["detail"])
+    words = _WORDS[payload.get("name", DIVERGED)](tenant, payload["detail"])
     for place in alerts.administrators(tenant):
+        if place.config.get("person", "") == payload["detail"].get("by"):
+            continue
         with transaction.atomic():
             if once.first(ALARM, f"{payload['event']}:{place.kind}:{place.key}", now=now):
                 say_later(tenant, place, words)
 
 
-def _words(tenant: Tenant, detail: Mapping[str, Any]) -> str:
+def _diverged(tenant: Tenant, detail: Mapping[str, Any]) -> str:
     """In names of the registry and ids alone; what the verifier wrote stays in the house."""
     action = detail["action"]
     names = {name: str(action[name]) for name in ("agent", "tool") if name in action}
@@ -50,3 +53,19 @@ def _words(tenant: Tenant, detail: Mapping[str, Any]) -> str:
             f"{settings.COUNTERSIGN.base_url}/decisions/?{urlencode(names)}",
         )
     )
+
+
+def _changed(tenant: Tenant, detail: Mapping[str, Any]) -> str:
+    """The names of settings are ours; their values are nobody's to read."""
+    return "\n".join(
+        (
+            f"Countersign: {detail['by']} changed how {tenant.slug} reaches {detail['kind']}",
+            f"Entered anew: {', '.join(detail['changed'])}. It counts from {detail['counts_from']}.",
+            "Whoever controls these can answer requests in other people's names.",
+            "If you did not expect it, undo it now; if you did, confirm it, and it counts at once.",
+            f"{settings.COUNTERSIGN.base_url}/admin/connectors/access/",
+        )
+    )
+
+
+_WORDS: Mapping[str, Callable[[Tenant, Mapping[str, Any]], str]] = {DIVERGED: _diverged, CHANGED: _changed}

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from connectors import accounts, kinds, scrubbed
-from connectors.models import Delivery, State
+from connectors import accounts, entering, kinds, scrubbed
+from connectors.models import Access, Delivery, State
+from connectors.plain import moment
 from connectors.port import Account, TransportError
 from evidence import keys
 from registry.models import Channel, Tenant
@@ -35,11 +36,20 @@ def of_tenant(tenant: Tenant) -> Iterator[Health]:
     connected = accounts.kinds_of(tenant)
     for kind in sorted(connected):
         yield _account(tenant, kind)
+    yield from _waiting(tenant)
     yield from _channels(tenant, connected)
     dead = Delivery.objects.filter(tenant=tenant, state=State.DEAD).count()
     if dead:
         text = f"{dead} deliveries were given up. Look at them under Deliveries, mend the cause, send them again."
         yield Health(tenant.slug, "deliveries", ok=False, text=text)
+
+
+def _waiting(tenant: Tenant) -> Iterator[Health]:
+    """What was entered and does not count yet: nobody should wonder why."""
+    for row in Access.objects.filter(tenant=tenant).order_by("kind"):
+        if waits := entering.waiting(row):
+            text = f"Other credentials, entered by {waits.by}, count from {moment(waits.counts_from)}, or once another"
+            yield Health(tenant.slug, row.kind, ok=True, text=f"{text} administrator confirms them.")
 
 
 def _account(tenant: Tenant, kind: str) -> Health:

@@ -110,6 +110,7 @@ def _environment(var: Path, host: str, url: str, beside: Chat, below: Ground) ->
         "COUNTERSIGN_KEYS_DIR": str(var / "keys"),
         "COUNTERSIGN_CHECKPOINTS_DIR": str(var / "checkpoints"),
         "COUNTERSIGN_ENROLMENT_COOLDOWN": "0",
+        "COUNTERSIGN_CONNECTOR_COOLDOWN": "0",
         "COUNTERSIGN_CONNECTOR_TENANT": TENANT,
         "COUNTERSIGN_BASE_URL": url,
         "COUNTERSIGN_ALLOWED_HOSTS": f"{host},127.0.0.1,localhost",

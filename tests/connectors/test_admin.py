@@ -1,17 +1,21 @@
 """Administrators see what was given up, send it again, try a channel, and enter credentials that are never shown."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from approvals import alerting
 from connectors import accounts, health
 from connectors.models import Access, Delivery, State
+from evidence import clock
 from outbox import pump
 from outbox.models import Job
 from outbox.models import State as JobState
+from registry.models import Membership
 from tests.approvals import asking
 from tests.connectors.board import KIND, Board, Fault, board, channel, connect
 from tests.worlds import World, world
@@ -117,6 +121,13 @@ class TestChannels:
         assert "jira is not connected" in act(dana, "registry/channel", "send_test_message", row)
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the while in which others may undo."""
+    given = settings.COUNTERSIGN.model_copy(update={"connector_cooldown": timedelta(0)})
+    monkeypatch.setattr(settings, "COUNTERSIGN", given)
+
+
 class TestAccess:
     def save(self, dana: Client, given: str, kind: str = "jira") -> str:
         answer = dana.post("/admin/connectors/access/add/", {"kind": kind, "given": given}, follow=True)
@@ -128,6 +139,7 @@ class TestAccess:
         assert "jira needs email, webhook_secret" in page
         assert not Access.objects.filter(tenant=ours.tenant, kind="jira").exists()
 
+    @pytest.mark.usefixtures("at_once")
     def test_keeps_credentials_replaces_them_and_never_shows_them(self, ours, dana):
         whole = "url: https://a.atlassian.net\nemail: a@b.test\ntoken: s3cret-value\nwebhook_secret: w"
         self.save(dana, whole)
@@ -140,12 +152,61 @@ class TestAccess:
         dana.post(f"/admin/connectors/access/{row.pk}/change/", {"given": whole.replace("s3cret", "n3w")}, follow=True)
         assert accounts.account(ours.tenant, "jira").settings["token"] == "n3w-value"
 
+    @pytest.mark.usefixtures("at_once")
     def test_forgets_credentials(self, ours, dana):
         whole = "url: https://a.atlassian.net\nemail: a@b.test\ntoken: s3cret-value\nwebhook_secret: w"
         self.save(dana, whole)
         row = Access.objects.get(tenant=ours.tenant, kind="jira")
         dana.post(f"/admin/connectors/access/{row.pk}/delete/", {"post": "yes"})
         assert accounts.account(ours.tenant, "jira") is None
+
+
+class TestWaiting:
+    """What one administrator enters on the page waits for another."""
+
+    WHOLE = "url: https://a.atlassian.net\nemail: a@b.test\ntoken: s3cret-value\nwebhook_secret: w"
+
+    @pytest.fixture
+    def row(self, ours: World, dana: Client) -> Access:
+        page = dana.post("/admin/connectors/access/add/", {"kind": "jira", "given": self.WHOLE}, follow=True)
+        assert "or once another administrator confirms them" in page.content.decode()
+        return Access.objects.get(tenant=ours.tenant, kind="jira")
+
+    @pytest.fixture
+    def carol(self, ours: World) -> Client:
+        Membership.objects.filter(pk=ours.carol.pk).update(roles=["admin"])
+        client = Client()
+        client.force_login(ours.carol.user)
+        return client
+
+    def test_abuse_141_who_entered_them_cannot_confirm_them(self, ours, dana, row):
+        assert "another administrator must confirm" in act(dana, "connectors/access", "confirm", row)
+        assert accounts.account(ours.tenant, "jira") is None
+
+    def test_another_confirms_them_and_they_count(self, ours, carol, row):
+        assert f"entered by {ours.username('dana')}" in carol.get("/admin/connectors/access/").content.decode()
+        assert "counts now" in act(carol, "connectors/access", "confirm", row)
+        assert accounts.account(ours.tenant, "jira").settings["token"] == "s3cret-value"
+        assert "Nothing waits" in act(carol, "connectors/access", "confirm", row)
+
+    def test_another_undoes_them(self, ours, carol, row):
+        assert "will not count" in act(carol, "connectors/access", "undo", row)
+        assert not Access.objects.filter(pk=row.pk).exists()
+
+    def test_another_tenants_administrator_sees_nothing_of_it(self, ours, row):
+        stranger = Client()
+        stranger.force_login(world().dana.user)
+        act(stranger, "connectors/access", "confirm", row)
+        assert accounts.account(ours.tenant, "jira") is None
+
+    def test_the_doctor_says_that_they_wait(self, ours, row):
+        (told,) = [found for found in health.of_tenant(ours.tenant) if found.kind == "jira"]
+        assert told.text.startswith(f"Other credentials, entered by {ours.username('dana')}, count from")
+
+    def test_the_page_of_alerts_says_who_changed_what(self, ours, row):
+        (told,) = alerting.latest(ours.slug, now=clock.now())
+        assert (told.subject, told.link) == ("jira", "/admin/connectors/access/")
+        assert ours.username("dana") in told.words
 
 
 class TestDoctor:

@@ -50,6 +50,7 @@ class Place:
             "COUNTERSIGN_CHECKPOINTS_DIR": str(home / "checkpoints"),
             "COUNTERSIGN_SECRET_KEY": "journeys-only-" + secrets.token_hex(32),
             "COUNTERSIGN_ENROLMENT_COOLDOWN": "0",
+            "COUNTERSIGN_CONNECTOR_COOLDOWN": "0",
             **settings,
         }
         self.manage = Console(self.environment)
