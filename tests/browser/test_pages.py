@@ -3,12 +3,13 @@
 import pytest
 from playwright.sync_api import Page
 
-from approvals.models import AccessRequest
+from approvals.models import AccessRequest, Waiver
 from countersign.policy.values import Principal
 from evidence import clock, seal
 from registry import sign_in
 from tests.approvals import asking
 from tests.approvals.asking import TOTP, call, enrolled, opened, requirement
+from tests.approvals.waivers.excepting import asked
 from tests.browser.conftest import DESKTOP, PHONE, Sit
 from tests.worlds import SETUP, World, world
 
@@ -18,6 +19,8 @@ HOSTILE = {
     "to": "pay\u202eeeb@acme.test", "html": "</dd><script>document.title='hit'</script><img src=x onerror=alert(1)>",
     "note": "x" * 3000, "lines": "one\nArguments: none", **{f"number_{n}": "word " * n for n in range(40)},
 }  # fmt: skip
+
+CONTROLS = [{"kind": "obligation", "type": "notification"}, {"kind": "check", "url": f"https://acme.test/{'x' * 200}"}]
 
 # Names of what lacks them, contrast below AA, headings and landmarks: what an auditor of accessibility looks at first.
 CHECK = r"""() => {
@@ -73,15 +76,18 @@ def ours(database: None) -> World:
 
 
 @pytest.fixture(scope="module")
-def requests(ours: World) -> dict[str, AccessRequest]:
+def requests(ours: World) -> dict[str, AccessRequest | Waiver]:
     hostile = call(ours, HOSTILE, principal=Principal("user", "\u202eevil@acme.test"))
     denied, approved = opened(ours), asking.approved(ours).request
     asking.vote(denied, ours.frank, asking.DENY, reason="No receipt \u202e anywhere.")
-    made = {
+    waiver = asked(ours, reason="long " * 300, when="double(arguments.amount) < 500.0", controls=CONTROLS)
+    made: dict[str, AccessRequest | Waiver] = {
         "hostile": opened(ours, made=hostile, justification="harmless\u202e <b>"),
         "code": opened(ours, requirements=[requirement(step_up=TOTP)]),
         "denied": denied,
         "approved": approved,
+        "waiver": waiver,
+        "grant": waiver.request,
     }
     seal.seal_due(ours.slug)
     return made
@@ -97,6 +103,14 @@ PATHS: dict[str, tuple[str | None, str]] = {
     "denied request": ("erin", "/requests/{denied}/"),
     "approved request": ("erin", "/requests/{approved}/"),
     "not for me": ("ada", "/requests/{code}/"),
+    "exceptions": ("erin", "/waivers/"),
+    "no exceptions found": ("erin", "/waivers/?q=nothing"),
+    "an exception": ("ada", "/waivers/{waiver}/"),
+    "asking for an exception": ("dana", "/waivers/new/"),
+    "asking for it again": ("dana", "/waivers/new/?renews={waiver}"),
+    "an exception's grant": ("erin", "/requests/{grant}/"),
+    "remembering": ("erin", "/requests/{code}/remember/"),
+    "not to be remembered": ("erin", "/requests/{hostile}/remember/"),
     "decisions": ("ada", "/decisions/"),
     "no decisions found": ("ada", "/decisions/?agent=nobody"),
     "evidence": ("ada", "/evidence/"),
@@ -108,7 +122,7 @@ PATHS: dict[str, tuple[str | None, str]] = {
     "403": ("erin", "/evidence/"),
     "incomplete link": (None, "/sign-in/link/"),
 }  # fmt: skip
-REFUSED = {"404", "404 for a stranger", "403", "incomplete link"}
+REFUSED = {"not to be remembered", "404", "404 for a stranger", "403", "incomplete link"}
 
 
 LOOKS = {"desk by day": (DESKTOP, "light"), "phone at night": (PHONE, "dark")}
@@ -117,7 +131,7 @@ LOOKS = {"desk by day": (DESKTOP, "light"), "phone at night": (PHONE, "dark")}
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("name", PATHS)
 def test_a_page_is_readable_labelled_and_silent(
-    ours: World, requests: dict[str, AccessRequest], sit: Sit, name: str, look: str
+    ours: World, requests: dict[str, AccessRequest | Waiver], sit: Sit, name: str, look: str
 ) -> None:
     size, scheme = LOOKS[look]
     who, path = PATHS[name]
