@@ -162,7 +162,7 @@ def test_nothing_is_let_through_but_what_was_granted(database: None) -> None:
     run_state_machine_as_test(
         Exceptions,
         settings=settings(
-            max_examples=rounds(full=200, reduced=8),
+            max_examples=rounds(full=200, reduced=4),
             stateful_step_count=25,
             deadline=None,
             derandomize=not SOAK,
