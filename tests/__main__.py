@@ -1,44 +1,69 @@
 """`make test`: the whole suite, and beside it the rooms on SQLite, so that the try-out is as true as the real thing.
 
-Two processes for two cores: what needs no database is run by the second, which has less to do.
+Three processes, since half of a test's time is waiting: the rooms, what goes over sockets and pages, and the rooms on
+SQLite with what needs no database.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from tests import environment
 
+OUTSIDE = ["tests/browser", "tests/connectors", "tests/faults", "tests/journeys", "tests/races"]
+WITHOUT_DATABASE = ["tests/countersign", "tests/docs", "tests/lookalikes"]
 ON_BOTH = [
     "tests/approvals", "tests/connectors", "tests/enforcement", "tests/evidence", "tests/outbox", "tests/registry",
     "tests/journeys",
 ]  # fmt: skip
-WITHOUT_DATABASE = ["tests/countersign", "tests/docs", "tests/lookalikes"]
+JUDGING = [
+    "tests/approvals/waivers/test_creep.py",
+    "tests/approvals/waivers/test_model.py",
+]  # not storing: once is enough
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 
 def main() -> int:
-    """Both at once: most of a test's time is waiting. The servers are this process's, so that each is started once."""
+    """All at once; what each told comes one after the other. The servers are this process's, started once for all."""
     given = {**os.environ, "COUNTERSIGN_TEST_DATABASE_URL": environment.DATABASE_URL or "sqlite"}
     if environment.REDIS_URL:
         given["COUNTERSIGN_TEST_REDIS_URL"] = environment.REDIS_URL
     if not environment.DATABASE_URL:
         return subprocess.run([*PYTEST, "tests"], check=False, env=given).returncode
     on_sqlite = {**given, "COUNTERSIGN_TEST_DATABASE_URL": "sqlite"}
-    folders = [folder for folder in (*WITHOUT_DATABASE, *ON_BOTH) if Path(folder).is_dir()]
-    left = [f"--ignore={folder}" for folder in WITHOUT_DATABASE]
-    with tempfile.TemporaryFile("w+") as told:
-        beside = subprocess.Popen([*PYTEST, *folders], env=on_sqlite, stdout=told, stderr=subprocess.STDOUT)
-        try:
-            first = subprocess.run([*PYTEST, "tests", *left], check=False, env=given).returncode
-            second = beside.wait()
-        finally:
-            beside.terminate()
-        told.seek(0)
-        sys.stdout.write(f"\nThe rooms on SQLite, and what needs no database:\n{told.read()}")
-    return first or second
+    with ExitStack() as stack:
+        beside = [
+            ("What goes over sockets and pages", _begun(stack, OUTSIDE, given)),
+            (
+                "The rooms on SQLite, and what needs no database",
+                _begun(stack, [*WITHOUT_DATABASE, *ON_BOTH, *_without(JUDGING)], on_sqlite),
+            ),
+        ]
+        rooms = ["tests", *_without(OUTSIDE), *_without(WITHOUT_DATABASE)]
+        codes = [subprocess.run([*PYTEST, *rooms], check=False, env=given).returncode]
+        for title, (process, told) in beside:
+            codes.append(process.wait())
+            told.seek(0)
+            sys.stdout.write(f"\n{title}:\n{told.read()}")
+    return max(codes, key=abs)
+
+
+def _begun(
+    stack: ExitStack, arguments: Sequence[str], env: Mapping[str, str]
+) -> tuple["subprocess.Popen[str]", IO[str]]:
+    told = stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115  the stack closes it
+    process = subprocess.Popen([*PYTEST, *arguments], env=env, stdout=told, stderr=subprocess.STDOUT, text=True)
+    stack.callback(process.terminate)
+    return process, told
+
+
+def _without(places: Sequence[str]) -> list[str]:
+    return [f"--ignore={place}" for place in places if Path(place).exists()]
 
 
 if __name__ == "__main__":
