@@ -86,7 +86,7 @@ docs: .venv/.dev ## check that the docs say what the code does
 
 lock: ## resolve the dependencies anew (needs uv)
 	@for extras in server "server dev" "server dev bench"; do \
-	  uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-strip-extras --python-version 3.11 \
 	    $$(printf -- '--extra %s ' $$extras) pyproject.toml -o requirements/$${extras##* }.lock; done
 
 clean: ## remove what the verbs made

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+PATIENCE = 10.0  # seconds after the end of a run in which an answer may still come
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,12 @@ async def _own(url: str, *, key: str, body: bytes, connections: int, seconds: fl
             failed += not head.startswith(b"HTTP/1.1 200")
         writer.close()
 
-    await asyncio.gather(*[one() for _ in range(connections)])
+    asking = [asyncio.create_task(one()) for _ in range(connections)]
+    _, silent = await asyncio.wait(asking, timeout=seconds + PATIENCE)
+    for task in silent:  # a server that never answers must not hold the whole run
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    failed += len(silent) + sum(1 for task in asking if not task.cancelled() and task.exception())
     took.sort()
     middle, high = (took[int(len(took) * share)] * 1000 for share in (0.5, 0.99))
     return Load(len(took) / seconds, middle, high, failed, len(took))
