@@ -68,7 +68,7 @@ class TestEntrance:
         assert shown == {
             "registry.Agent", "registry.Tool", "registry.Entity", "registry.Channel", "registry.Membership",
             "registry.Team", "registry.Credential", "registry.Release", "registry.Tenant",
-            "connectors.Delivery", "connectors.Access",
+            "connectors.Delivery", "connectors.Access", "approvals.Waiver",
         }  # fmt: skip
 
 
