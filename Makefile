@@ -57,6 +57,9 @@ storm: .venv/.dev ## connectors and journeys in bad weather (SEED=2 for another)
 browser-test: .venv/.dev ## only what needs a real Chromium
 	@$(BIN)/python -m pytest -m browser tests
 
+coverage: .venv/.dev ## the suite again, with the lines and branches it never takes (about twice its time)
+	@$(BIN)/python -m pytest -q --cov --cov-branch --cov-report=term --cov-report=html:var/coverage tests
+
 check: .venv/.dev format-check lint types contracts templates test ## all that must hold before a commit
 
 format-check: .venv/.dev
@@ -92,4 +95,4 @@ lock: ## resolve the dependencies anew (needs uv)
 clean: ## remove what the verbs made
 	rm -rf .venv var .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* dist
 
-.PHONY: help setup demo serve test soak storm browser-test check format format-check lint types contracts templates bench docs lock clean
+.PHONY: help setup demo serve test soak storm browser-test coverage check format format-check lint types contracts templates bench docs lock clean
