@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import connectors, decision, evaluate, scrub, slack_click, waivers, waivers_expire
+from bench import connectors, decision, evaluate, evaluations, scrub, slack_click, waivers, waivers_expire
 
 OUT = Path(__file__).parent.parent / "var" / "bench.json"
 SUITES = {
@@ -17,6 +17,7 @@ SUITES = {
     "waivers": waivers.rows,
     "expire": waivers_expire.rows,
     "decision": decision.rows,
+    "evaluations": evaluations.rows,
     "scrub": scrub.rows,
     "connectors": connectors.rows,
     "slack": slack_click.rows,

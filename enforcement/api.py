@@ -15,6 +15,7 @@ OUTCOMES = "/access/v1/outcomes"
 PREFIXES = ("/access/v1/", discovery.PATH)
 """What begins like this is a machine's, and comes to this room."""
 
+_ASKING = {discovery.EVALUATION: decide.evaluation, discovery.EVALUATIONS: decide.evaluations}
 _request_id = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
 _JSON = "application/json"
 
@@ -52,8 +53,8 @@ async def _route(request: Request) -> Response:
     path = request.path
     if "\0" in path:  # no name has one, and PostgreSQL refuses to be asked for it
         raise Problem(Kind.NOT_FOUND)
-    if path == discovery.EVALUATION:
-        return http.json_bytes(await decide.evaluation(_posted(request).headers, request.body))
+    if path in _ASKING:
+        return http.json_bytes(await _ASKING[path](_asked(request).headers, request.body))
     if path == OUTCOMES:
         return await outcomes.post(_posted(request), await authn.caller(request.headers))
     if path.startswith(OUTCOMES + "/"):
@@ -86,13 +87,25 @@ async def _task(request: Request, rest: str) -> Response:
     raise Problem(Kind.NOT_FOUND)
 
 
+def _asked(request: Request) -> Request:
+    """A POST of JSON to an endpoint of AuthZEN, which wants 400 for any other media type. Raises Problem: 400, 405."""
+    _only(request, "POST")
+    if not _is_json(request):
+        raise Problem(Kind.MALFORMED, "Send `content-type: application/json`.")
+    return request
+
+
 def _posted(request: Request) -> Request:
     """A POST of JSON. Raises Problem: 405, 415."""
     _only(request, "POST")
-    kind = request.headers.get("content-type", "")
-    if kind != _JSON and kind.split(";", 1)[0].strip().lower() != _JSON:
+    if not _is_json(request):
         raise Problem(Kind.MEDIA_TYPE)
     return request
+
+
+def _is_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "")
+    return kind == _JSON or kind.split(";", 1)[0].strip().lower() == _JSON
 
 
 def _only(request: Request, method: str) -> None:

@@ -38,6 +38,11 @@ def digest_of(call: Call) -> str:
     return digests.sha256(_LABEL + call.action_digest.encode() + b"\n" + canonical.dumps(call.usage))
 
 
+def permits(outcome: object) -> bool:
+    """Whether what became of a call is an answer that permits it."""
+    return isinstance(outcome, bytes) and outcome.endswith(_ALLOWED)
+
+
 class Given(NamedTuple):
     """What was answered to which question (its `digest_of`), and when."""
 
@@ -51,7 +56,7 @@ class Given(NamedTuple):
         """
         if digest != self.digest:
             raise Problem(Kind.ATTEMPT_REUSED, "An attempt names one call; give another call an attempt of its own.")
-        if not allowed_now and self.answer.endswith(_ALLOWED):
+        if not allowed_now and permits(self.answer):
             raise Problem(Kind.CONFLICT, "This attempt was allowed before, and the call is not any more; ask anew.")
         return self.answer
 

@@ -32,7 +32,7 @@ def build(calls: Sequence[Judged], refused: Sequence[Demand | None], *, now: dat
     answers: list[bytes] = []
     promises: list[receipt.Entry] = []
     for one, demand in zip(calls, refused, strict=True):
-        told = _told(one, demand)
+        told = told_of(one, demand)
         entry = writer.entry(one, told, () if demand is not None and one.claim.enforced else one.claim.demands)
         tail = told.brief if one.key.brief else told.full
         answer = telling.plain_answer(one.asked, tail, evaluation_id=one.evaluation_id, at=writer.at)
@@ -58,7 +58,8 @@ def promised(answer: bytes, *, log: str, leaf: bytes, now: datetime, signer: Sig
     return telling.with_receipt(answer, one)
 
 
-def _told(one: Judged, demand: Demand | None) -> Told:
+def told_of(one: Judged, demand: Demand | None) -> Told:
+    """What is told of one call once its caps are shared out. `demand` is the one it failed on, if any."""
     if not one.told.said.permitted:
         return one.told
     if one.asks.refusal is not None:

@@ -167,15 +167,21 @@ def taken(claims: Sequence[Claim], before: Mapping[Place, int]) -> tuple[list[De
     """The demand that each claim fails on, or None; and the counters that changed, as they now are."""
     used = dict(before)
     refused = share_out(claims, used)
-    return refused, {place: count for place, count in used.items() if count != before[place]}
+    return refused, changed(used, before)
+
+
+def changed(used: Mapping[Place, int], before: Mapping[Place, int]) -> dict[Place, int]:
+    """The counters that changed, as they now are."""
+    return {place: count for place, count in used.items() if count != before[place]}
 
 
 def share_out(claims: Iterable[Claim], used: dict[Place, int]) -> list[Demand | None]:
     """The demand that each claim fails on, or None if it is met. Adds to `used` what is taken, in order."""
-    return [_take(claim, used) for claim in claims]
+    return [take(claim, used) for claim in claims]
 
 
-def _take(claim: Claim, used: dict[Place, int]) -> Demand | None:
+def take(claim: Claim, used: dict[Place, int]) -> Demand | None:
+    """The demand that one claim fails on, or None if it is met. Adds to `used` what is taken."""
     failed = None
     for demand in claim.demands:
         if used[demand.place] + demand.amount > demand.limit:

@@ -20,7 +20,7 @@ from typing import Protocol
 from django.db import connection
 
 from enforcement import group
-from enforcement.group import Outcome, Ticket
+from enforcement.group import Outcome, Party, Ticket
 from enforcement.judged import Judged
 from enforcement.problems import Kind, Problem, unavailable
 
@@ -33,6 +33,19 @@ DEADLINE = 2.0  # seconds from asking to answering; later the caller is told 503
 LOOK = 0.1  # seconds between two looks at the deadlines
 
 
+Bundle = tuple[Ticket, ...]
+"""Calls that go into one transaction: mostly one, or all of a request that asks many."""
+
+Lines = OrderedDict[int, deque[Bundle]]
+"""What waits, by tenant."""
+
+
+def bundled(calls: Sequence[Judged], party: Party | None, loop: asyncio.AbstractEventLoop) -> Bundle:
+    """Calls on their way, with one deadline."""
+    deadline = time.monotonic() + DEADLINE
+    return tuple(Ticket(judged, loop, loop.create_future(), deadline, party) for judged in calls)
+
+
 @dataclass(slots=True)
 class Waiting:
     """How many calls wait, in all and of each tenant. Touched by event loops and by the writer."""
@@ -43,16 +56,16 @@ class Waiting:
     of: dict[int, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def enter(self, tenant_id: int) -> None:
-        """Raises Problem: 503 when everybody's room is taken, 429 when this tenant's is."""
+    def enter(self, tenant_id: int, calls: int = 1) -> None:
+        """Room for all of them. Raises Problem: 503 when everybody's room is taken, 429 when this tenant's is."""
         with self.lock:
             mine = self.of.get(tenant_id, 0)
-            if self.total >= self.capacity:
+            if self.total + calls > self.capacity:
                 raise unavailable("Too many calls wait to be recorded.")
-            if mine >= self.share:
+            if mine + calls > self.share:
                 raise Problem(Kind.TOO_MANY, "Too many calls of this tenant wait.", retry_after=1)
-            self.total += 1
-            self.of[tenant_id] = mine + 1
+            self.total += calls
+            self.of[tenant_id] = mine + calls
 
     def leave(self, tickets: Iterable[Ticket]) -> None:
         with self.lock:
@@ -70,6 +83,11 @@ class Submits(Protocol):
     def submit(self, judged: Judged) -> "asyncio.Future[bytes]":
         """The answer, once it is durable. Raises Problem at once if there is no room; the future: Problem or Stale."""
 
+    def submit_all(self, calls: Sequence[Judged], *, ends_at: bool | None) -> "list[asyncio.Future[bytes]]":
+        """The answers to calls of one tenant, which share a COMMIT. With `ends_at` they are decided in turn until one
+        is decided so; the futures of the rest are NotAsked.
+        """
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """Where it must be called; None if anywhere."""
@@ -81,7 +99,7 @@ class Writer:
     loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self, *, capacity: int = CAPACITY, share: int = SHARE) -> None:
-        self._inbox: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Bundle | None] = queue.SimpleQueue()
         self._waiting = Waiting(capacity, share)
         self._watched: deque[Ticket] = deque()
         self._stopped = threading.Event()
@@ -95,14 +113,21 @@ class Writer:
 
     def submit(self, judged: Judged) -> "asyncio.Future[bytes]":
         """The answer, once it is durable. Raises Problem at once if there is no room; the future: Problem or Stale."""
+        return self._enter((judged,), None)[0].future
+
+    def submit_all(self, calls: Sequence[Judged], *, ends_at: bool | None) -> "list[asyncio.Future[bytes]]":
+        """As `Submits` says."""
+        party = None if ends_at is None else Party(ends_at)
+        return [ticket.future for ticket in self._enter(calls, party)]
+
+    def _enter(self, calls: Sequence[Judged], party: Party | None) -> Bundle:
         if self._closing:
             raise unavailable("The service is shutting down.")
-        self._waiting.enter(judged.world.tenant_id)
-        loop = asyncio.get_running_loop()
-        ticket = Ticket(judged, loop, loop.create_future(), time.monotonic() + DEADLINE)
-        self._watched.append(ticket)
-        self._inbox.put(ticket)
-        return ticket.future
+        self._waiting.enter(calls[0].world.tenant_id, len(calls))
+        bundle = bundled(calls, party, asyncio.get_running_loop())
+        self._watched.extend(bundle)
+        self._inbox.put(bundle)
+        return bundle
 
     def stop(self, timeout: float = 10.0) -> None:
         """Commit what has been submitted, then end."""
@@ -115,7 +140,7 @@ class Writer:
     # --- the writing thread
 
     def _write(self) -> None:
-        waiting: OrderedDict[int, deque[Ticket]] = OrderedDict()
+        waiting: Lines = OrderedDict()
         open_ = True
         while open_ or waiting:
             open_ = self._gather(waiting) and open_
@@ -131,13 +156,13 @@ class Writer:
             release(tickets, outcomes)
         connection.close()
 
-    def _gather(self, waiting: "OrderedDict[int, deque[Ticket]]") -> bool:
+    def _gather(self, waiting: Lines) -> bool:
         """Take in all that has come; wait only if nothing is left to do. False once told to stop."""
         try:
-            ticket = self._inbox.get(block=not waiting)
-            while ticket is not None:
-                waiting.setdefault(ticket.judged.world.tenant_id, deque()).append(ticket)
-                ticket = self._inbox.get_nowait()
+            bundle = self._inbox.get(block=not waiting)
+            while bundle is not None:
+                waiting.setdefault(bundle[0].judged.world.tenant_id, deque()).append(bundle)
+                bundle = self._inbox.get_nowait()
         except queue.Empty:
             return True
         return False
@@ -155,18 +180,22 @@ class Writer:
             release(late, [unavailable("The record could not be written in time.")] * len(late))
 
 
-def fair_share(waiting: "OrderedDict[int, deque[Ticket]]") -> list[Ticket]:
-    """Up to a batch, one of each tenant in turn, so that a noisy tenant delays its own calls only."""
+def fair_share(waiting: Lines) -> list[Ticket]:
+    """About a batch, one bundle of each tenant in turn, so that a noisy tenant delays its own calls only.
+
+    A bundle is never divided: its last call may be a little beyond the batch.
+    """
+    taken: list[Ticket] = []
     if len(waiting) == 1:
         ((tenant_id, line),) = waiting.items()
-        taken = [line.popleft() for _ in range(min(len(line), MOST_AT_ONCE))]
+        while line and len(taken) < MOST_AT_ONCE:
+            taken += line.popleft()
         if not line:
             del waiting[tenant_id]
         return taken
-    taken = []
     while waiting and len(taken) < MOST_AT_ONCE:
         tenant_id, line = waiting.popitem(last=False)
-        taken.append(line.popleft())
+        taken += line.popleft()
         if line:
             waiting[tenant_id] = line  # to the end of the round
     return taken

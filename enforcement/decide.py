@@ -1,10 +1,15 @@
-"""One evaluation request in, one durable answer out. The only file that knows the order of the steps.
+"""One evaluation request in, or many in one, durable answers out. The only file that knows the order of the steps.
 
 credential → reach → policy (agent, tool, group, method, intent, schema, rules) → waiver → approval → caps → record.
 What was judged in an older world, or by a clock that is wrong, goes through all of it again.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple, cast
+
+from django.conf import settings
 
 from countersign import ids
 from countersign.policy.evaluate import evaluate
@@ -13,11 +18,14 @@ from countersign.policy.waivers import lift
 from enforcement import (
     approved,
     asking,
+    attempts,
     authn,
     budgets,
     chance,
     commit,
+    group,
     judged,
+    many,
     memory,
     moments,
     obliging,
@@ -30,11 +38,12 @@ from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.budgets import Asks, Plan
 from enforcement.clock import at, clock
-from enforcement.group import Stale
+from enforcement.group import NotAsked, Stale
 from enforcement.judged import Judged
+from enforcement.many import Item, Many
 from enforcement.memory import World
 from enforcement.parse import Asked
-from enforcement.problems import unavailable
+from enforcement.problems import Kind, Problem, unavailable
 from enforcement.telling import Said, Told
 
 ROUNDS = 4
@@ -54,6 +63,29 @@ async def evaluation(headers: Mapping[str, str], body: bytes) -> bytes:
     raise unavailable("The policy changes faster than this call can be judged.")
 
 
+async def evaluations(headers: Mapping[str, str], body: bytes) -> bytes:
+    """The answers to an AuthZEN evaluations request, in order. Raises Problem for what concerns all of them.
+
+    All that needs no transaction of its own is decided in one COMMIT. What was judged in an older world is judged
+    again; what has its answer by then keeps it.
+    """
+    caller = await authn.caller(headers)
+    authn.check_speaks(caller.key)
+    asked = await pool.run(many.read, body, limit=settings.COUNTERSIGN.body_limit)
+    if asked is None:
+        return await evaluation(headers, body)
+    answers: Answers = {}
+    for _ in range(ROUNDS):
+        try:
+            await _answer_in_turn(await pool.run(_turns, caller, asked, answers), answers, ends_at=asked.ends_at)
+        except Stale as stale:
+            await renew(stale)
+            caller = await authn.caller(headers)
+        else:
+            return many.written(answers)
+    raise unavailable("The policy changes faster than these calls can be judged.")
+
+
 async def renew(stale: Stale) -> World:
     """The world that a call must be judged in. Raises Problem."""
     try:
@@ -65,7 +97,10 @@ async def renew(stale: Stale) -> World:
 def judge(caller: Caller, body: bytes) -> Step:
     """Everything that needs no database. Raises Problem."""
     authn.check_speaks(caller.key)
-    asked = parse.evaluation(body, caller.world)
+    return _judge(caller, parse.evaluation(body, caller.world))
+
+
+def _judge(caller: Caller, asked: Asked) -> Step:
     authn.check_reach(caller.key, asked.call.subject_type, asked.call.subject_id)
     offset = clock.offset
     world, now = caller.world, at(offset)
@@ -76,6 +111,86 @@ def judge(caller: Caller, body: bytes) -> Step:
     if asked.supported is not None:
         verdict, lifted = obliging.judged(world, asked, verdict, lifted, now=now)
     return Step(asked, caller.key, world, ids.of("eva", chance.salt()[:16]), verdict, offset, lifted)
+
+
+# --- many at once
+
+Answers = dict[int, bytes | Exception]
+"""By place in the request. An exception is a Problem, told in that place."""
+
+
+class Turn(NamedTuple):
+    """One item of a request. Judged: it joins the group; a Step needs a transaction of its own."""
+
+    place: int
+    step: Judged | Step | Problem
+
+    @property
+    def joins(self) -> bool:
+        return isinstance(self.step, Judged)
+
+
+def _turns(caller: Caller, asked: Many, answers: Answers) -> list[Turn]:
+    """Every item that has no answer yet, judged."""
+    return [Turn(place, _turn(caller, item)) for place, item in enumerate(asked.items) if place not in answers]
+
+
+def _turn(caller: Caller, item: Item | Problem) -> Judged | Step | Problem:
+    try:
+        if isinstance(item, Problem):
+            return item
+        read = parse.plain if item.plain else parse.question
+        step = _judge(caller, read(item.members, item.body, caller.world))
+        return grouped(step) or step
+    except Problem as problem:
+        return problem
+
+
+async def _answer_in_turn(turns: list[Turn], answers: Answers, *, ends_at: bool | None) -> None:
+    """Into `answers`, until one is decided as `ends_at` says. Raises Stale if the rest must be judged again."""
+    gone: Problem | None = None
+    for run in _runs(turns, ends_at=ends_at):
+        stale = None
+        outcomes = [gone] if gone and isinstance(run[0].step, Step) else await _decided(run, ends_at=ends_at)
+        for turn, outcome in zip(run, outcomes, strict=True):
+            if isinstance(outcome, NotAsked):
+                return
+            if isinstance(outcome, Stale):
+                stale = outcome
+                continue
+            answers[turn.place] = outcome
+            if ends_at is not None and attempts.permits(outcome) == ends_at:
+                return
+            if isinstance(turn.step, Step) and isinstance(outcome, Problem) and outcome.kind is Kind.UNAVAILABLE:
+                gone = outcome  # the next would only wait as long for the same database
+        if stale is not None:
+            raise stale
+
+
+def _runs(turns: list[Turn], *, ends_at: bool | None) -> Iterator[list[Turn]]:
+    """What is decided together. Where all are asked their order means nothing, so those that can share a COMMIT do and
+    go first. What needs one of its own goes one after another: one caller takes one thread, not the whole pool.
+    """
+    ordered = turns if ends_at is not None else sorted(turns, key=lambda turn: not turn.joins)
+    for joins, together in groupby(ordered, key=lambda turn: turn.joins):
+        run = list(together)
+        yield from [run] if joins else [[turn] for turn in run]
+
+
+async def _decided(run: list[Turn], *, ends_at: bool | None) -> Sequence[group.Outcome]:
+    """What becomes of each."""
+    calls = [turn.step for turn in run if isinstance(turn.step, Judged)]
+    try:
+        if calls:
+            futures = commit.writer().submit_all(calls, ends_at=ends_at)
+            return cast("list[group.Outcome]", await asyncio.gather(*futures, return_exceptions=True))
+        (turn,) = run
+        return [turn.step if isinstance(turn.step, Problem) else await _answer(cast("Step", turn.step))]
+    except (Problem, Stale) as error:
+        return [error] * len(run)
+
+
+# --- one
 
 
 async def _answer(step: Step) -> bytes:

@@ -10,6 +10,10 @@ from enforcement.problems import Kind, Problem
 
 PATH = "/.well-known/authzen-configuration"
 EVALUATION = "/access/v1/evaluation"
+EVALUATIONS = "/access/v1/evaluations"
+SPECIFICATION = "https://github.com/openid/authzen/tree/e287920"
+"""What we were built after and are tested against: AuthZEN 1.0 and its profiles as they were there."""
+
 ACCESS_REQUEST = "urn:openid:authzen:capability:access-request"
 _tenant = re.compile(r"[-a-zA-Z0-9_]{1,63}").fullmatch
 
@@ -26,8 +30,10 @@ def document(path: str) -> Response:
         {
             "policy_decision_point": f"{base_url}/{tenant}" if tenant else base_url,
             "access_evaluation_endpoint": base_url + EVALUATION,
+            "access_evaluations_endpoint": base_url + EVALUATIONS,
             "access_request_endpoint": arap.endpoint(base_url),
             "capabilities": [ACCESS_REQUEST],
             "supported_obligations": list(obliging.SUPPORTED),
+            "specification": SPECIFICATION,
         }
     )

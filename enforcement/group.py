@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 
 from enforcement import attempts, batch, budgets, wire
 from enforcement.attempts import Given, Name
-from enforcement.budgets import Place
+from enforcement.budgets import Demand, Place
 from enforcement.clock import TOLERANCE, clock
 from enforcement.judged import Judged
 from enforcement.line import Waiting
@@ -37,8 +37,19 @@ class Stale(Exception):
         self.epoch = epoch
 
 
+class NotAsked(Exception):
+    """A call of the same party was decided as that party ends: this one is not decided, and nothing is recorded."""
+
+
 Outcome = bytes | Exception
-"""What becomes of a ticket: the answer, or Problem, or Stale."""
+"""What becomes of a ticket: the answer, or Problem, Stale or NotAsked."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Party:
+    """Calls that are decided in turn until one is decided so; then the rest is not asked any more."""
+
+    ends_at: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +60,7 @@ class Ticket:
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[bytes]"
     deadline: float
+    party: Party | None = None
 
     @property
     def given_up(self) -> bool:
@@ -102,22 +114,31 @@ def _outcomes(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[di
         failed: Exception = error
     except (DataError, IntegrityError, ValueError) as error:
         failed = error
-    if len(tickets) == 1:
+    units = _units(tickets)
+    if len(units) == 1:
         log.error("a call could not be recorded: %s", type(failed).__name__)
-        return {id(tickets[0]): unavailable("This call could not be recorded.")}
-    return (yield from _apart(tickets, transaction))
+        return {id(ticket): unavailable("This call could not be recorded.") for ticket in tickets}
+    return (yield from _apart(units, transaction))
 
 
-def _apart(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[dict[int, Outcome]]:
+def _units(tickets: Sequence[Ticket]) -> list[list[Ticket]]:
+    """What can be tried apart. A party cannot: who comes later in it is asked only because of those before."""
+    units: dict[object, list[Ticket]] = {}
+    for ticket in tickets:
+        units.setdefault(ticket.party or ticket, []).append(ticket)
+    return list(units.values())
+
+
+def _apart(units: list[list[Ticket]], transaction: Transaction) -> Waiting[dict[int, Outcome]]:
     """A second try: those that need no counter together if that is news, else each alone for as long as it has time."""
-    free = [ticket for ticket in tickets if not ticket.judged.claim.demands]
-    groups = [[ticket] for ticket in tickets]
-    if 0 < len(free) < len(tickets):
-        groups = [free, *([ticket] for ticket in tickets if ticket.judged.claim.demands)]
+    free = [unit for unit in units if not any(ticket.judged.claim.demands for ticket in unit)]
+    groups = units
+    if 0 < len(free) < len(units):
+        groups = [[ticket for unit in free for ticket in unit], *(unit for unit in units if unit not in free)]
     outcomes: dict[int, Outcome] = {}
     for group in groups:
         outcomes |= yield from _outcomes([ticket for ticket in group if not ticket.given_up], transaction)
-    return {id(ticket): unavailable() for ticket in tickets} | outcomes
+    return {id(ticket): unavailable() for unit in units for ticket in unit} | outcomes
 
 
 def _of_one(error: Exception) -> bool:
@@ -141,14 +162,13 @@ def _within(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[dict
     """
     seen = yield from transaction.look(_wanted(tickets))
     outcomes, fresh = _sort_out(tickets, seen.epochs, clock.told(seen.now))
-    leaders, followers = _first_of_each(fresh, seen.given, outcomes)
-    calls = [ticket.judged for ticket in leaders]
-    refused, used = budgets.taken([one.claim for one in calls], seen.used)
-    built = batch.build(calls, refused, now=seen.now, signer=keys.signer(Purpose.PDP))
-    yield from transaction.write(_writes(calls, built, used, seen.now))
-    for ticket, one in zip(leaders, built, strict=True):
+    decided = _decide(fresh, seen, outcomes)
+    calls = [ticket.judged for ticket in decided.leaders]
+    built = batch.build(calls, decided.refused, now=seen.now, signer=keys.signer(Purpose.PDP))
+    yield from transaction.write(_writes(calls, built, budgets.changed(decided.used, seen.used), seen.now))
+    for ticket, one in zip(decided.leaders, built, strict=True):
         outcomes[id(ticket)] = one.answer
-    for ticket, leader in followers:
+    for ticket, leader in decided.followers:
         outcomes[id(ticket)] = _again(ticket, Given(attempts.digest_of(leader.judged.asked.call), outcomes[id(leader)]))  # type: ignore[arg-type]  # a leader has been answered
     return outcomes
 
@@ -194,24 +214,51 @@ def _again(ticket: Ticket, given: Given) -> Outcome:
         return problem
 
 
-def _first_of_each(
-    tickets: Sequence[Ticket], given: Mapping[Name, Given], outcomes: dict[int, Outcome]
-) -> tuple[list[Ticket], list[tuple[Ticket, Ticket]]]:
-    """Those to be decided, and those who repeat one of them. Attempts answered before are answered from that."""
-    leaders: list[Ticket] = []
-    followers: list[tuple[Ticket, Ticket]] = []
+class _Decided(NamedTuple):
+    """Who is decided in this transaction and on which demand each fails; who repeats one of them; what was taken."""
+
+    leaders: list[Ticket]
+    refused: list[Demand | None]
+    followers: list[tuple[Ticket, Ticket]]
+    used: dict[Place, int]
+
+
+def _decide(tickets: Sequence[Ticket], seen: wire.Seen, outcomes: dict[int, Outcome]) -> _Decided:
+    """Caps are shared out in order. Attempts answered before are answered from that, and take nothing."""
+    decided = _Decided([], [], [], dict(seen.used))
     leading: dict[Name, Ticket] = {}
+    ended: set[Party] = set()
     for ticket in tickets:
-        name = _name(ticket)
-        if name is not None and name in given:
-            outcomes[id(ticket)] = _again(ticket, given[name])
+        party, name = ticket.party, _name(ticket)
+        if party in ended:
+            outcomes[id(ticket)] = NotAsked()
+            continue
+        if name is not None and name in seen.given:
+            outcomes[id(ticket)] = _again(ticket, seen.given[name])
         elif name is not None and name in leading:
-            followers.append((ticket, leading[name]))
+            decided.followers.append((ticket, leading[name]))
         else:
-            leaders.append(ticket)
+            decided.leaders.append(ticket)
+            decided.refused.append(budgets.take(ticket.judged.claim, decided.used))
             if name is not None:
                 leading[name] = ticket
-    return leaders, followers
+        if party is not None and _permitted(ticket, decided, outcomes) == party.ends_at:
+            ended.add(party)
+    return decided
+
+
+def _permitted(ticket: Ticket, decided: _Decided, outcomes: Mapping[int, Outcome]) -> bool:
+    """How the ticket that was just decided was decided, before its answer is written."""
+    outcome = outcomes.get(id(ticket))
+    if outcome is not None:
+        return attempts.permits(outcome)
+    if decided.leaders[-1] is ticket:
+        return batch.told_of(ticket.judged, decided.refused[-1]).said.permitted
+    leader = decided.followers[-1][1]
+    same = attempts.digest_of(leader.judged.asked.call) == attempts.digest_of(ticket.judged.asked.call)
+    if not same or not ticket.judged.told.said.permitted:
+        return False  # told the leader's denial, or a conflict with it
+    return batch.told_of(leader.judged, decided.refused[decided.leaders.index(leader)]).said.permitted
 
 
 def _writes(

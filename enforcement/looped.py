@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from typing import Any, cast
 
 import psycopg
@@ -16,8 +17,8 @@ from django.db import connection
 from psycopg.waiting import Ready, Wait
 
 from enforcement import commit, group, line, pool, wire
-from enforcement.commit import CAPACITY, DEADLINE, LOOK, SHARE, fair_share, settle
-from enforcement.group import Outcome, Ticket
+from enforcement.commit import CAPACITY, DEADLINE, LOOK, SHARE, Bundle, Lines, bundled, fair_share, settle
+from enforcement.group import Outcome, Party, Ticket
 from enforcement.judged import Judged
 from enforcement.problems import Problem, unavailable
 
@@ -33,7 +34,7 @@ class Writer:
     def __init__(self, loop: asyncio.AbstractEventLoop, *, capacity: int = CAPACITY, share: int = SHARE) -> None:
         self.loop = loop
         self._waiting = commit.Waiting(capacity, share)
-        self._lines: OrderedDict[int, deque[Ticket]] = OrderedDict()
+        self._lines: Lines = OrderedDict()
         self._watched: deque[Ticket] = deque()
         self._bell: asyncio.Future[None] | None = None
         self._closing = False
@@ -43,15 +44,23 @@ class Writer:
 
     def submit(self, judged: Judged) -> "asyncio.Future[bytes]":
         """The answer, once it is durable. Raises Problem at once if there is no room; the future: Problem or Stale."""
+        return self._enter((judged,), None)[0].future
+
+    def submit_all(self, calls: Sequence[Judged], *, ends_at: bool | None) -> "list[asyncio.Future[bytes]]":
+        """As `commit.Submits` says."""
+        party = None if ends_at is None else Party(ends_at)
+        return [ticket.future for ticket in self._enter(calls, party)]
+
+    def _enter(self, calls: Sequence[Judged], party: Party | None) -> Bundle:
         if self._closing:
             raise unavailable("The service is shutting down.")
-        tenant_id = judged.world.tenant_id
-        self._waiting.enter(tenant_id)
-        ticket = Ticket(judged, self.loop, self.loop.create_future(), time.monotonic() + DEADLINE)
-        self._watched.append(ticket)
-        self._lines.setdefault(tenant_id, deque()).append(ticket)
+        tenant_id = calls[0].world.tenant_id
+        self._waiting.enter(tenant_id, len(calls))
+        bundle = bundled(calls, party, self.loop)
+        self._watched.extend(bundle)
+        self._lines.setdefault(tenant_id, deque()).append(bundle)
         self._ring()
-        return ticket.future
+        return bundle
 
     async def stop(self) -> None:
         """Commit what has been submitted, then end."""

@@ -56,11 +56,17 @@ def evaluation(body: bytes, world: World) -> Asked:
     """
     members = canonical.loads_plain(body)
     if members is not None:
-        try:
-            return _quickly(msgspec.convert(members, _Question), members, body, world)
-        except msgspec.ValidationError:
-            pass
+        return plain(members, body, world)
     return question(document(body), body, world)
+
+
+def plain(members: Mapping[str, Any], body: bytes, world: World) -> Asked:
+    """As `question`, of a document (or a part of one) that is plain: see `canonical.loads_plain`."""
+    try:
+        told = msgspec.convert(members, _Question)
+    except msgspec.ValidationError:
+        return question(members, body, world)
+    return _quickly(told, members, body, world)
 
 
 # --- the quick way

@@ -85,13 +85,16 @@ def unavailable(detail: str = "") -> Problem:
     return Problem(Kind.UNAVAILABLE, detail, retry_after=1)
 
 
+def members(problem: Problem) -> dict[str, str | int]:
+    """The document that tells of it."""
+    status, namespace, title = TABLE[problem.kind]
+    told: dict[str, str | int] = {"type": namespace + problem.kind, "title": title, "status": status.value}
+    return {**told, "detail": problem.detail} if problem.detail else told
+
+
 def response(problem: Problem) -> Response:
     """`application/problem+json`."""
-    status, namespace, title = TABLE[problem.kind]
-    body = {"type": namespace + problem.kind, "title": title, "status": status.value}
-    if problem.detail:
-        body["detail"] = problem.detail
     headers = (("content-type", "application/problem+json"), ("cache-control", "no-store"), *problem.headers)
     if problem.kind is Kind.UNAUTHENTICATED:
         headers = (*headers, ("www-authenticate", "Bearer"))
-    return Response(status.value, headers, canonical.dumps(body))
+    return Response(TABLE[problem.kind].status.value, headers, canonical.dumps(members(problem)))

@@ -82,7 +82,9 @@ def loads_plain(data: bytes) -> dict[str, Any] | None:
     or is no document at all, is for `loads_object` to judge.
     """
     folded = data.translate(_FOLD)
-    if not data.isascii() or b"\\" in data or _LONG_NUMBER in folded or folded.count(b"{") > DEPTH:
+    if not data.isascii() or b"\\" in data or _LONG_NUMBER in folded:
+        return None
+    if folded.count(b"{") > DEPTH and _depth(data) > DEPTH:
         return None
     try:
         value = _decode_plain(data)

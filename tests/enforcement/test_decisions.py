@@ -273,8 +273,8 @@ class TestQueries:
         """The kinds of messages one group sends."""
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has no wire")
-        assert isinstance(group.commit([_judged(own, bodies[0])])[0], bytes), "the counters' window is there"
-        prepared = [_judged(own, body) for body in bodies]
+        assert isinstance(group.commit([judged_ticket(own, bodies[0])])[0], bytes), "the counters' window is there"
+        prepared = [judged_ticket(own, body) for body in bodies]
         with tempfile.TemporaryFile() as trace:
             connection.connection.pgconn.trace(trace.fileno())
             try:
@@ -307,7 +307,7 @@ class TestQueries:
         assert self._price(self._sent(acme, *bodies)) == (6, 2)
 
 
-def _judged(own: World, body: dict) -> group.Ticket:
+def judged_ticket(own: World, body: dict) -> group.Ticket:
     found = memory.learn(own.pep_key.split("_")[2])
     assert found is not None
     loop = asyncio.new_event_loop()
@@ -320,13 +320,13 @@ def _judged(own: World, body: dict) -> group.Ticket:
 class TestGroup:
     def test_does_not_lose_the_neighbours_of_a_bad_call(self, acme):
         """A record that is there already stands for any row that one transaction chokes on."""
-        good, bad, other = (_judged(acme, question()) for _ in range(3))
+        good, bad, other = (judged_ticket(acme, question()) for _ in range(3))
         bad.judged.evaluation_id = ask(acme.pep_key).context["evaluation_id"]
         outcomes = group.commit([good, bad, other])
         assert [isinstance(outcome, bytes) for outcome in outcomes] == [True, False, True]
 
     def test_records_nothing_for_those_who_gave_up(self, acme):
-        gone = _judged(acme, question())
+        gone = judged_ticket(acme, question())
         gone.deadline = 0.0
         (outcome,) = group.commit([gone])
         assert isinstance(outcome, Exception)
@@ -338,10 +338,10 @@ class TestGroup:
         own = world(caps={"rate": ["50/day"]})
         assert ask(own.pep_key).told[0] is True
         free, bound = (
-            _judged(
+            judged_ticket(
                 own, question(resource={"type": "tool", "id": "crm.lookup"}, action={"name": "get"}, intent="lookup")
             ),
-            _judged(own, question()),
+            judged_ticket(own, question()),
         )
         bound.deadline += 60
         holding, enough = threading.Event(), threading.Event()
@@ -381,7 +381,7 @@ class TestGroup:
             def __init__(self, name):
                 self.name = name
 
-        noisy, quiet = (deque(Line(name) for _ in range(n)) for name, n in (("noisy", 1000), ("quiet", 3)))
+        noisy, quiet = (deque((Line(name),) for _ in range(n)) for name, n in (("noisy", 1000), ("quiet", 3)))
         taken = commit.fair_share(OrderedDict({1: noisy, 2: quiet}))
         assert [one.name for one in taken[:6]] == ["noisy", "quiet"] * 3
         assert len(taken) == commit.MOST_AT_ONCE

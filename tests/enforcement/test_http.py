@@ -199,7 +199,7 @@ class TestRoutes:
 
     @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
     def test_takes_only_json(self, acme, kind):
-        assert run(send("POST", EVALUATION, acme.pep_key, question(), {"content-type": kind})).status == 415
+        assert run(send("POST", EVALUATION, acme.pep_key, question(), {"content-type": kind})).status == 400
 
     def test_takes_json_with_parameters(self, acme):
         kind = {"content-type": "Application/JSON; charset=utf-8"}
@@ -219,9 +219,11 @@ class TestRoutes:
         assert told.json == {
             "policy_decision_point": "http://testserver",
             "access_evaluation_endpoint": "http://testserver/access/v1/evaluation",
+            "access_evaluations_endpoint": "http://testserver/access/v1/evaluations",
             "access_request_endpoint": "http://testserver/access/v1/requests",
             "capabilities": ["urn:openid:authzen:capability:access-request"],
             "supported_obligations": ["cap", "custom", "log", "notification", "redact", "step-up"],
+            "specification": "https://github.com/openid/authzen/tree/e287920",
         }
 
     def test_describes_a_tenant_without_saying_whether_it_exists(self):

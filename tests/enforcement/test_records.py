@@ -59,7 +59,7 @@ class TestRecord:
         used = dict.fromkeys(budgets.places([one.claim]), 0)
         refused = budgets.share_out([one.claim], used)
         (built,) = batch.build([one], refused, now=now, signer=keys.signer(Purpose.PDP))
-        said = batch._told(one, refused[0]).said
+        said = batch.told_of(one, refused[0]).said
         members = {"action": telling.action(one.asked), "decision": telling.decision(said, who.world)}
         if one.claim.demands:
             members["budget"] = telling.budget(budgets.charges(one.claim.demands, int(now.timestamp())))

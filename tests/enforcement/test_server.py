@@ -192,7 +192,7 @@ class TestShortCut:
         mistakes = [
             (good.replace(b"csk_", b"csq_"), 401),
             (good.replace(b"POST", b"PUT"), 405),
-            (good.replace(b"application/json", b"text/plain"), 415),
+            (good.replace(b"application/json", b"text/plain"), 400),
             (asking(acme, b"{"), 400),
             (asking(acme, b'{"subject":{"type":"agent","id":"x","properties":{"n":1e400}}}'), 422),
             (asking(acme, b"[" + b" " * 5000 + b"]"), 422),
