@@ -54,7 +54,11 @@ def serving(protocol: str, *more: str) -> Iterator[tuple[int, subprocess.Popen[b
             *("--http", protocol, "--no-access-log", "--log-level", "warning", *more),
         ],
         cwd=ROOT,
-        env={**os.environ, "COUNTERSIGN_DATABASE_URL": url},
+        env={
+            **os.environ,
+            "COUNTERSIGN_DATABASE_URL": url,
+            "COUNTERSIGN_BASE_URL": f"http://127.0.0.1:{chosen}",
+        },
     )
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
