@@ -75,6 +75,11 @@ def interval_of(kind: str) -> timedelta | None:
     return _intervals.get(kind)
 
 
+def rounds() -> list[str]:
+    """The kinds that come round, each of which is also the name of its one row."""
+    return list(_intervals)
+
+
 def begin_rounds() -> None:
     """Put in the row of each kind that comes round, where it is missing. Any process may, as often as it likes."""
     for kind in _intervals:

@@ -140,6 +140,21 @@ class TestPump:
         pump.run_due()
         assert seen == [False]
 
+    def test_a_crowd_keeps_no_round_from_its_time_and_no_round_keeps_the_crowd(self, kind):
+        ran = []
+
+        def again():
+            ran.append("round")
+            raise pump.Later(timedelta(0))
+
+        queue.handler(kind)(lambda payload: ran.append(payload["n"]))
+        queue.every(f"{kind}.round", timedelta(minutes=5))(again)
+        for n in range(3):
+            queue.enqueue(kind, {"n": n})
+        queue.enqueue(f"{kind}.round", {}, dedupe=f"{kind}.round")
+        pump.run_due(limit=4)
+        assert ran == ["round", 0, "round", 1]
+
     @pytest.mark.postgres
     def test_gives_each_job_to_one_of_many_workers(self, kind):
         ran, lock = [], threading.Lock()
