@@ -12,7 +12,7 @@ from bench.evaluate import AGENTS, NOW, TOOLS, as_call, asks, ours, specs
 from countersign.policy.bundle import Bundle
 from countersign.policy.evaluate import evaluate
 from countersign.policy.rules import Match
-from countersign.policy.values import Call, Outcome
+from countersign.policy.values import Call
 from countersign.policy.waivers import Category, Pin, Waiver, Waivers, lift
 
 COUNT = 10_000
@@ -49,7 +49,7 @@ def judged(bundle: Bundle, held: Waivers, calls: Sequence[Call]) -> int:
     lifted = 0
     for call in calls:
         verdict = evaluate(bundle, call, now=NOW)
-        if held.all and verdict.rule is not None and verdict.outcome is not Outcome.ALLOW:
+        if verdict.held_up and held.all:
             lifted += lift(held, bundle, call, verdict, now=NOW) is not None
     return lifted
 

@@ -106,7 +106,7 @@ def _judge(caller: Caller, asked: Asked) -> Step:
     world, now = caller.world, at(offset)
     verdict = evaluate(world.bundle, asked.call, now=now)
     lifted = None
-    if world.waivers.all and verdict.rule is not None and verdict.outcome is not Outcome.ALLOW and not asked.approval:
+    if verdict.held_up and world.waivers.all and not asked.approval:
         lifted = lift(world.waivers, world.bundle, asked.call, verdict, now=now)
     if asked.supported is not None:
         verdict, lifted = obliging.judged(world, asked, verdict, lifted, now=now)

@@ -268,7 +268,8 @@ class Verdict:
 
     `outcome` is what would happen under `enforce`; `mode` says whether it binds. `registry_denied` marks a denial that
     `observe` does not relax. `requirements` is empty unless `outcome` is escalate; an escalation nobody can answer is
-    a denial, never an escalation.
+    a denial, never an escalation. `held_up` says that a rule stands in the way, which a waiver might lift: it is asked
+    of every call, so it is worked out once.
     """
 
     outcome: Outcome
@@ -280,6 +281,11 @@ class Verdict:
     requirements: tuple[Requirement, ...] = ()
     obligations: tuple[Mapping[str, Any], ...] = ()
     risk: Risk | None = None
+    held_up: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        binds = self.outcome is not Outcome.ALLOW and self.mode is not Mode.OBSERVE
+        object.__setattr__(self, "held_up", self.rule is not None and binds)
 
 
 def tier_step_up(tier: Tier) -> StepUp:

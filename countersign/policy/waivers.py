@@ -19,7 +19,7 @@ from countersign.policy.index import Index
 from countersign.policy.lanes import VERDICTS_PER_LANE, Key, Lane
 from countersign.policy.laying import lane_of, lay
 from countersign.policy.rules import Match, Rule
-from countersign.policy.values import Because, Call, Mode, Outcome, Reason, Tier, Verdict
+from countersign.policy.values import Because, Call, Outcome, Reason, Tier, Verdict
 
 REMEMBERED: Final = 40_000
 RESOURCE: Final = "waiver"
@@ -105,7 +105,7 @@ class Waivers:
         None where no rule said so (registry, risk, nothing matched), or nothing is held up.
         """
         rule = verdict.rule
-        if not self.all or rule is None or verdict.outcome is Outcome.ALLOW or verdict.mode is Mode.OBSERVE:
+        if not self.all or rule is None or not verdict.held_up:
             return ()
         found = tuple(self._fitting(bundle, _key(call), rule))
         if len(self.remembered) >= REMEMBERED:
