@@ -16,6 +16,9 @@ from outbox.queue import enqueue, every, handler
 EXPIRE: Final = "approvals.waivers.expire"
 LOOK: Final = "approvals.waivers.look"
 FIRST: Final = "approvals.waivers.first"
+ROUND: Final = timedelta(seconds=15)
+"""Between two looks for controls that are due, where none is due sooner."""
+_BREATH: Final = timedelta(seconds=1)
 _BATCHES: Final = 20  # of one run: other work of the pump gets its turn
 
 
@@ -28,12 +31,14 @@ def expire() -> None:
     raise Later(timedelta(0))
 
 
-@every(LOOK, timedelta(seconds=15))
+@every(LOOK, ROUND)
 def look() -> None:
-    """Look at the controls that are due and at confirmations that are over; again at once if there were many."""
+    """Look at the controls that are due and at confirmations that are over; again as soon as another is due."""
     if looking.look_due() == looking.AT_ONCE:
         raise Later(timedelta(0))
     looking.forget()
+    if (left := looking.until_next()) is not None and left < ROUND:
+        raise Later(max(left, _BREATH))
 
 
 @handler(FIRST)

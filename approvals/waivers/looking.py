@@ -66,6 +66,13 @@ def _claim(waiver_id: str | None) -> list[Control]:
     return claimed
 
 
+def until_next() -> timedelta | None:
+    """How long until the next control is due; nothing or less if one is, None if none is."""
+    waiting = Control.objects.filter(next_at__isnull=False, waiver__state__in=LIVE).order_by("next_at")
+    due = waiting.values_list("next_at", flat=True).first()
+    return None if due is None else due - clock.now()
+
+
 def forget() -> None:
     """Nobody looks at the controls of a waiver that is over."""
     Control.objects.filter(next_at__lte=clock.now(), waiver__state__in=_OVER).update(next_at=None)

@@ -224,6 +224,16 @@ class TestLook:
         here.say(UP)
         assert look(due(waiver)) == State.ACTIVE
 
+    def test_the_next_round_is_when_something_is_due(self, ours: World, here: Receiver) -> None:
+        waiver = mitigated(ours, check(here))
+        Control.objects.filter(next_at__lte=clock.now() + LONG_AGO).exclude(waiver=waiver).update(next_at=None)
+        Control.objects.filter(waiver=waiver).update(next_at=clock.now() + timedelta(seconds=6))
+        with pytest.raises(Later) as later:
+            jobs.look()
+        assert timedelta(0) < later.value.after <= timedelta(seconds=6)
+        Control.objects.filter(waiver=waiver).update(next_at=clock.now() + LONG_AGO)
+        jobs.look()
+
     def test_a_confirmation_that_is_over_suspends_by_itself(self, ours: World) -> None:
         waiver = mitigated(ours, attestation(ours, valid_until=at(timedelta(seconds=4))))
         attested(ours, waiver)
