@@ -51,6 +51,7 @@ class Place:
             "COUNTERSIGN_SECRET_KEY": "journeys-only-" + secrets.token_hex(32),
             "COUNTERSIGN_ENROLMENT_COOLDOWN": "0",
             "COUNTERSIGN_CONNECTOR_COOLDOWN": "0",
+            "COUNTERSIGN_PROBE_PRIVATE": "true",  # what checks look at is on loopback
             **settings,
         }
         self.manage = Console(self.environment)

@@ -1,5 +1,7 @@
-"""Those who speak to the service: a PEP in AuthZEN and ARAP, a person through the people's API."""
+"""Those who speak to the service: a PEP in AuthZEN and ARAP, a person through the people's API or on our pages."""
 
+import html
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -100,6 +102,9 @@ class Person:
         shown: dict[str, Any] = answer.json()
         return shown
 
+    def post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
+        return self.http.post(path, json=dict(body))
+
     def code(self) -> str:
         """A code not used before: of the last step, this one or the next, which all count; else wait for one."""
         assert self._totp
@@ -124,3 +129,35 @@ class Person:
         passed = self.step_up(request_id, decision, seen=seen)
         assert passed.status_code == 201, passed.text
         return self.cast(request_id, decision, seen=seen, step_up=passed.json()["step_up"], reason=reason)
+
+
+class Browser:
+    """A person at our pages: keeps cookies, follows redirects, sends a form with what the page had put into it."""
+
+    def __init__(self, url: str, sign_in: str) -> None:
+        """`sign_in` is the path of a one-time link, which is used up."""
+        self.http = httpx2.Client(base_url=url, timeout=20, follow_redirects=True, limits=NO_KEEPING)
+        self.send(sign_in, self.read(sign_in))
+
+    def read(self, path: str) -> str:
+        answer = self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def send(self, path: str, page: str, **typed: str) -> str:
+        """Press the button of the form on `page` that leads to `path`."""
+        tags = re.findall(r'<input[^>]*type="hidden"[^>]*>', page)
+        hidden = {_attribute(tag, "name"): _attribute(tag, "value") for tag in tags}
+        answer = self.http.post(path, data={**hidden, **typed})
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def approve(self, request_id: str, code: str) -> str:
+        """Read a request and approve it, with a fresh code."""
+        path = f"/requests/{request_id}/"
+        return self.send(f"{path}vote/", self.read(path), decision="approve", reason="", code=code)
+
+
+def _attribute(tag: str, name: str) -> str:
+    found = re.search(rf'{name}="([^"]*)"', tag)
+    return html.unescape(found[1]) if found else ""

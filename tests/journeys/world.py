@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from tests.journeys.console import ROOT
 from tests.journeys.server import Place
-from tests.journeys.speakers import Pep, Person
+from tests.journeys.speakers import Browser, Pep, Person
 
 _QUICKSTART = ROOT / "examples" / "quickstart"
 POLICY = (_QUICKSTART / "policy.yaml").read_text()
@@ -46,6 +47,11 @@ class World:
 
     def reader(self, name: str) -> Person:
         return Person(self.url, self.issue("--person", self.username(name)))
+
+    def browser(self, name: str) -> Browser:
+        """A person who has signed in on our pages."""
+        link = self.place.manage("sign_in_link", self.username(name)).split()[-1]
+        return Browser(self.url, urlsplit(link).path)
 
     def publish(self, policy: str) -> None:
         file = self.place.home / f"{self.slug}.policy.yaml"
