@@ -4,7 +4,8 @@ The change leaves one job behind in its own transaction; words and places are fo
 unique by what it tells whom of which version: whoever makes it also enqueues the words, in the same transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,10 +15,10 @@ from django.dispatch import receiver
 
 from approvals.waivers import holding, moving
 from approvals.waivers.models import Control, ControlKind, State, Waiver
-from approvals.waivers.signals import WaiverChange, waiver_changed
+from approvals.waivers.signals import WaiverChange, waiver_changed, waivers_expired
 from connectors import notify, reaching, waivers_words
 from connectors.deliver import say_later
-from connectors.models import Notice
+from connectors.models import Delivery, Notice
 from countersign import ids
 from evidence import clock
 from outbox import pump
@@ -25,6 +26,7 @@ from outbox.queue import enqueue, handler
 from registry.models import Membership
 
 TELL = "connectors.waiver"
+TELL_ENDS = "connectors.waivers.ended"
 CALM = timedelta(minutes=5)
 """A control that comes and goes is told of this often and no more: then how it stands."""
 
@@ -33,8 +35,8 @@ _STANDS = {WaiverChange.SUSPENDED: State.SUSPENDED, WaiverChange.RESUMED: State.
 
 @receiver(waiver_changed)
 def on_change(waiver: Waiver, change: WaiverChange, **_signal: Any) -> None:
-    """Runs under the waiver's lock, for thousands a minute: one row. That it is asked for, its request tells."""
-    if change is WaiverChange.ASKED:
+    """Runs under the waiver's lock: one row. That it is asked for, its request tells; what the clock ends, `on_ends`."""
+    if change in {WaiverChange.ASKED, WaiverChange.EXPIRED}:
         return
     payload = {"tenant": waiver.tenant_id, "waiver": waiver.pk, "change": change.value, "turn": ids.new("ntc")}
     enqueue(TELL, payload, tenant=waiver.tenant.slug)
@@ -60,6 +62,66 @@ def tell_change(payload: Mapping[str, Any]) -> None:
                 assert control.person is not None
                 told = f"confirm.{control.place}.{payload['turn']}"
                 tell(waiver, (control.person,), about=told, words=waivers_words.confirm(waiver, control), now=now)
+
+
+@receiver(waivers_expired)
+def on_ends(waivers: Sequence[Waiver], **_signal: Any) -> None:
+    """Runs under their locks, for thousands a minute: one row for each tenant."""
+    ended = defaultdict(list)
+    for waiver in waivers:
+        ended[waiver.tenant].append(waiver.pk)
+    for tenant, names in ended.items():
+        payload = {"tenant": tenant.pk, "waivers": names, "turn": ids.new("ntc")}
+        enqueue(TELL_ENDS, payload, tenant=tenant.slug)
+
+
+@handler(TELL_ENDS)
+def tell_ends(payload: Mapping[str, Any]) -> None:
+    """Tell each person in one message of all that ended at once, and bring the cards up to date. Safe to repeat."""
+    about = f"{WaiverChange.EXPIRED.value}.{payload['turn']}"
+    with transaction.atomic():
+        rows = Waiver.objects.filter(pk__in=payload["waivers"], tenant=payload["tenant"])
+        told = Notice.objects.filter(waiver__in=payload["waivers"], about=about).values("waiver")
+        ended = list(rows.exclude(pk__in=told).select_related("request__tenant", *of_person()).order_by("pk"))
+        for waiver in _with_cards(ended):
+            notify.refresh(waiver.request)
+        now = clock.now()
+        Notice.objects.bulk_create(
+            Notice(
+                tenant_id=waiver.tenant_id,
+                waiver=waiver,
+                version=waiver.version,
+                about=about,
+                person=person,
+                made_at=now,
+            )
+            for waiver in ended
+            for person in _people_of(waiver)
+        )
+        for person, theirs in _by_person(ended):
+            words = waivers_words.ended(theirs, now=now)
+            for place in reaching.places_of(person):
+                say_later(person.tenant, place, words)
+
+
+def _with_cards(waivers: Sequence[Waiver]) -> Iterable[Waiver]:
+    """Those whose requests were told of anywhere."""
+    told = Delivery.objects.filter(request__in=[one.request_id for one in waivers])
+    shown = set(told.values_list("request_id", flat=True))
+    return [one for one in waivers if one.request_id in shown]
+
+
+def _by_person(waivers: Sequence[Waiver]) -> Iterable[tuple[Membership, list[Waiver]]]:
+    found: dict[int, tuple[Membership, list[Waiver]]] = {}
+    for waiver in waivers:
+        for person in _people_of(waiver):
+            found.setdefault(person.pk, (person, []))[1].append(waiver)
+    return found.values()
+
+
+def _people_of(waiver: Waiver) -> Iterable[Membership]:
+    """Owner and who asked, who may be one."""
+    return {one.pk: one for one in (waiver.owner, waiver.asked_by)}.values()
 
 
 def tell(waiver: Waiver, people: Iterable[Membership], *, about: str, words: str, now: datetime) -> None:

@@ -3,7 +3,7 @@
 What somebody wrote (names, reasons, what a probe saw) comes out scrubbed and on one line.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from connectors import plain, scrubbed
 
 _SHORT = 200
 _NAMED = 3
+_LISTED = 10
 
 
 def link(waiver: Waiver) -> str:
@@ -39,6 +40,16 @@ def changed(waiver: Waiver, change: WaiverChange, *, now: datetime, is_first: bo
     if change is WaiverChange.SUSPENDED and is_first:
         return _letter(waiver, "Granted, and not in force yet.", *_suspended(waiver, now=now))
     return _letter(waiver, *_of_change(waiver, change, now=now))
+
+
+def ended(waivers: Sequence[Waiver], *, now: datetime) -> str:
+    """What a person is told of all that the clock ended at once."""
+    if len(waivers) == 1:
+        return changed(waivers[0], WaiverChange.EXPIRED, now=now, is_first=False)
+    each = [f"• {title(one)}: {link(one)}" for one in waivers[:_LISTED]]
+    more = len(waivers) - len(each)
+    rest = [f"and {more} more: {settings.COUNTERSIGN.base_url}/waivers/?state=expired"] if more else []
+    return "\n".join([f"{len(waivers)} exceptions ended: their time is over. Their rules hold again.", *each, *rest])
 
 
 def standing(waiver: Waiver) -> str:

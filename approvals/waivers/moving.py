@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from approvals import lifecycle
 from approvals.waivers.models import LIVE, State, Waiver
-from approvals.waivers.signals import WaiverChange, waiver_changed
+from approvals.waivers.signals import WaiverChange, waiver_changed, waivers_expired
 from countersign.proof.events import Event
 from evidence import together
 from evidence.ledger import Actor, Written
@@ -82,6 +82,7 @@ def expire(waivers: Sequence[Waiver], *, now: datetime) -> None:
     )
     for waiver in waivers:
         announce(waiver, WaiverChange.EXPIRED)
+    waivers_expired.send(sender=Waiver, waivers=waivers)
 
 
 def activate(waiver: Waiver, *, actor: Actor, now: datetime) -> None:

@@ -1,7 +1,8 @@
 """What other rooms may hear of a waiver, inside the transaction that changes it: their rows commit with it.
 
 Receivers get `waiver` (the locked row as it now is) and `change`, a value of `WaiverChange`. They must not use the
-network.
+network. The ends that the clock brings come to thousands at a time: of these `waivers_expired` tells once, with the
+`waivers` (locked, of any tenants) that one transaction ended, beside each one's own `waiver_changed`.
 """
 
 from enum import StrEnum
@@ -24,3 +25,4 @@ class WaiverChange(StrEnum):
 
 
 waiver_changed = Signal()
+waivers_expired = Signal()

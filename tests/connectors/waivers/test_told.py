@@ -168,6 +168,19 @@ class TestOver:
         other.refresh_from_db()
         assert other.state == State.EXPIRED
 
+    def test_all_that_end_at_once_are_told_in_one_message_and_on_their_cards(self, here: Floor) -> None:
+        both = [aged(here.granted(), left=timedelta(0)) for _ in range(2)]
+        before = len(here.slack("dana"))
+        ending.expire_due(now=clock.now())
+        (job,) = Job.objects.filter(kind=waivers.TELL_ENDS, tenant=here.crowd.acme.slug)
+        (words,) = here.slack("dana")[before:]
+        assert words.startswith("2 exceptions ended: their time is over.")
+        assert all(f"/waivers/{waiver.pk}/" in words for waiver in both)
+        assert "2 exceptions ended" in here.mail("carol")[-1]
+        assert all("The exception ended on" in str(card.blocks) for card in here.crowd.cards())
+        waivers.tell_ends(job.payload)
+        assert len(here.slack("dana")) == before + 1, "who runs it again tells nobody twice"
+
     def test_brings_the_card_of_its_request_up_to_date(self, here: Floor) -> None:
         waiver = here.granted()
         here.settle()

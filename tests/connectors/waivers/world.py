@@ -35,7 +35,7 @@ class Floor:
         return waiver
 
     def settle(self) -> None:
-        settle(self.crowd, kinds=(waivers.TELL,))
+        settle(self.crowd, kinds=(waivers.TELL, waivers.TELL_ENDS))
 
     def slack(self, name: str) -> list[str]:
         """What one person was told in their direct messages with the app, oldest first."""
