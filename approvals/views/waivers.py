@@ -15,7 +15,7 @@ from approvals.models import Waiver
 from approvals.views import waivers_states
 from approvals.views.chrome import for_members
 from approvals.views.waivers_states import Standing
-from approvals.waivers import calendar, register, traffic, wording
+from approvals.waivers import calendar, drafts, register, traffic, wording
 from approvals.waivers.models import LIVE, State
 from approvals.waivers.register import Flag
 from evidence import clock
@@ -44,6 +44,15 @@ class Row:
         return self.standing.name in {*_MOVES, waivers_states.BEGINS_LATER}
 
 
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A draft of a blueprint, which a person may take up."""
+
+    id: str
+    title: str
+    reason: str
+
+
 @require_safe
 @for_members
 def page(request: HttpRequest, membership: Membership) -> HttpResponse:
@@ -63,10 +72,17 @@ def page(request: HttpRequest, membership: Membership) -> HttpResponse:
         "now": now,
         "calendar_since": calendar.issued_at(membership),
         "earlier": _address(chosen, number - 1) if number > 1 else "",
+        "drafts": _drafts(membership) if number == 1 and not chosen else (),
         "as_file": f"/waivers/register.csv?{urlencode(chosen)}" if chosen else "/waivers/register.csv",
         "later": _address(chosen, number + 1) if len(some) > PAGE else "",
     }
     return render(request, "waivers.html", context)
+
+
+def _drafts(membership: Membership) -> list[Proposed]:
+    """What blueprints propose and nobody has asked for in these words."""
+    open_ = [one for one in drafts.listed(membership.tenant) if one.asked is None]
+    return [Proposed(one.id, wording.title_of(one.terms), str(one.terms["reason"])) for one in open_]
 
 
 def _number(text: str) -> int:

@@ -14,7 +14,7 @@ from approvals.views.chrome import for_members
 from approvals.views.waivers_controls import KINDS
 from approvals.views.waivers_form import Typed
 from approvals.views.waivers_grant import LATELY
-from approvals.waivers import asking, drafting, register, wording
+from approvals.waivers import asking, drafting, drafts, register, wording
 from approvals.waivers.asking import Drafted
 from countersign.policy.faults import InvalidError
 from countersign.policy.rules import TOOL_RULE
@@ -78,14 +78,24 @@ def _again(request: HttpRequest, membership: Membership, form: Typed, error: Inv
 
 
 def _begun(request: HttpRequest, membership: Membership) -> Typed:
-    """An empty form, or what an earlier waiver said, to be asked for anew."""
-    earlier = request.GET.get("renews", "")
+    """An empty form, what a draft proposes, or what an earlier waiver said, to be asked for anew."""
+    drafted, earlier = request.GET.get("draft", ""), request.GET.get("renews", "")
+    if drafted:
+        return _proposed(drafted, membership)
     if not earlier:
         return waivers_form.empty(owner=membership.user.username)
     found = Waiver.objects.filter(tenant_id=membership.tenant_id, pk=earlier).first()
     if found is None:
         raise Http404
     return waivers_form.of_terms({**found.terms["terms"], "renews": found.pk, "not_before": None, "expires_at": None})
+
+
+def _proposed(name: str, membership: Membership) -> Typed:
+    """A blueprint's draft, word for word: it may be changed before it is asked for, as all that is typed may."""
+    found = drafts.find(membership.tenant, name)
+    if found is None:
+        raise Http404
+    return waivers_form.of_terms(dict(found.terms))
 
 
 def _shown(request: HttpRequest, membership: Membership, form: Typed, *, status: int = 200) -> HttpResponse:

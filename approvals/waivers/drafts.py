@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from approvals.waivers.models import Waiver
 from registry.models import Tenant, WaiverDraft
 
+_TIMES: Final = frozenset({"not_before", "expires_at", "valid_until"})
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Terms that nobody has granted. `asked` is the newest waiver with exactly these, whatever became of it."""
+    """Terms that nobody has granted. `asked` is the newest waiver with these, whatever became of it; the form writes
+    times otherwise.
+    """
 
     id: str
     terms: Mapping[str, Any]
@@ -32,4 +37,13 @@ def find(tenant: Tenant, draft_id: str) -> Draft | None:
 def _asked(tenant: Tenant, terms: Mapping[str, Any]) -> Waiver | None:
     """Those of the same reason are few, and compared whole."""
     same = Waiver.objects.filter(tenant=tenant, terms__terms__reason=terms["reason"]).order_by("-asked_at")
-    return next((one for one in same if one.terms["terms"] == terms), None)
+    return next((one for one in same if _meant(one.terms["terms"]) == _meant(terms)), None)
+
+
+def _meant(said: Any, name: str = "") -> Any:
+    """The same with times as times."""
+    if isinstance(said, Mapping):
+        return {key: _meant(part, key) for key, part in said.items()}
+    if isinstance(said, list):
+        return [_meant(part) for part in said]
+    return datetime.fromisoformat(said) if name in _TIMES else said

@@ -17,7 +17,9 @@ from evidence import clock, ledger
 from registry import blueprints
 from registry.blueprints import report
 from registry.models import WaiverDraft
-from tests.approvals.browsing import by_key
+from tests.approvals.browsing import by_key, signed_in
+from tests.approvals.browsing import text as browsed
+from tests.approvals.waivers.asking_page import local, made, press, typed
 from tests.approvals.waivers.excepting import call, easy, terms
 from tests.worlds import POLICY, SETUP, World
 
@@ -171,6 +173,32 @@ class TestApi:
         waiver = asking.ask(ours.tenant, draft["terms"], by=ours.dana, now=clock.now())
         (draft,) = by_key(ours, "ada", "read").get("/api/v1/waivers/drafts").json()
         assert draft["asked"] == waiver.pk
+
+
+class TestPage:
+    def test_another_tenants_draft_is_absent(self, ours: World) -> None:
+        theirs = easy()
+        theirs.apply(waivers=[entry(theirs)])
+        assert "Proposed by the blueprint" not in page(ours, "/waivers/")
+        assert signed_in(ours.dana).get("/waivers/new/?draft=migration").status_code == 404
+
+    def test_a_member_takes_one_up_and_it_is_proposed_no_more(self, ours: World) -> None:
+        until = local(timedelta(days=3))
+        ours.apply(waivers=[entry(ours, expires_at=f"{until}:00Z", max_uses=3)])
+        assert 'href="/waivers/new/?draft=migration"' in page(ours, "/waivers/")
+        assert "draft=migration" not in page(ours, "/waivers/?state=live")
+        form = page(ours, "/waivers/new/?draft=migration")
+        assert "The migration of last year&#x27;s orders.</textarea>" in form
+        assert f'name="expires_at" value="{until}"' in form
+        assert not Waiver.objects.filter(tenant=ours.tenant).exists()
+        fields = typed(ours, reason=terms(ours)["reason"], expires_at=until, max_uses="3")
+        waiver = made(press(signed_in(ours.dana), "ask", fields))
+        assert drafts.listed(ours.tenant)[0].asked == waiver
+        assert "draft=migration" not in page(ours, "/waivers/")
+
+
+def page(own: World, path: str) -> str:
+    return browsed(signed_in(own.dana).get(path))
 
 
 class TestListed:
