@@ -12,7 +12,7 @@ from approvals.models import AccessRequest, Status
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Mode, Outcome
 from countersign.proof import canonical, digests
-from enforcement import asking, authn, decide, http, moments, parse, pool, waiting
+from enforcement import asking, authn, decide, http, moments, outcomes, parse, pool, waiting
 from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.clock import clock
@@ -73,7 +73,10 @@ async def cancel(request: Request, caller: Caller, request_id: str) -> Response:
     if not isinstance(reason, str) or not isinstance(comment, str):
         raise Problem(Kind.MALFORMED, "`reason` and `comment` must be strings.")
     words = f"{reason}: {comment}" if reason and comment else reason or comment
-    told = await pool.run(_cancel_in_transaction, caller, request_id, words[: parse.MAX_JUSTIFICATION])
+    words = words[: parse.MAX_JUSTIFICATION]
+    told = await outcomes.in_transaction(
+        request, caller, lambda who, moment: _cancel(who, request_id, words, moment)
+    )  # fmt: skip
     return http.json(told)
 
 
@@ -201,10 +204,6 @@ def _visible(caller: Caller, request_id: str) -> AccessRequest:
     if found is None or not authn.reaches(caller.key, found.subject["type"], found.subject["id"]):
         raise Problem(Kind.UNKNOWN_TASK, "No such task, or none of yours.")
     return found
-
-
-def _cancel_in_transaction(caller: Caller, request_id: str, reason: str) -> dict[str, Any]:
-    return moments.of(caller.world, lambda moment: _cancel(caller, request_id, reason, moment))
 
 
 def _cancel(caller: Caller, request_id: str, reason: str, moment: Moment) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from approvals.models import AccessRequest, Approval
 from enforcement.models import Custody, Escalation, Execution
 from evidence import clock, kept, ledger
 from evidence.models import KeptArguments
+from registry import credentials
 from tests.approvals.asking import DENY, vote
 from tests.enforcement.machine import EVALUATION, REQUESTS, Reply, ask, big, get, post, question, send, together
 from tests.worlds import POLICY, SETUP, World, world
@@ -313,6 +314,19 @@ class TestTask:
         )
         assert error_of(post(path, acme.pep_key, {})) == (409, "invalid_task_state")
         assert "links" not in get(f"{REQUESTS}/{request.pk}", acme.pep_key).json["task"]
+
+    def test_can_be_cancelled_after_the_policy_changed(self):
+        own = easy()
+        request = opened(own, fresh())
+        own.with_policy(POLICY + "# changed")
+        reply = post(f"{REQUESTS}/{request.pk}/cancel", own.pep_key, {})
+        assert (reply.status, reply.json["task"]["status"]) == (200, "cancelled")
+
+    def test_can_not_be_cancelled_with_a_key_revoked_since(self):
+        own = easy()
+        request = opened(own, fresh())
+        credentials.revoke(own.credential(own.pep_key), actor=SETUP, now=clock.now())
+        assert post(f"{REQUESTS}/{request.pk}/cancel", own.pep_key, {}).status == 401
 
 
 class TestUse:
