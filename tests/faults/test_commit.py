@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx2
 import pytest
 
 from tests.faults.wire import Cut, Wire
 from tests.journeys.server import Place, Server
-from tests.journeys.speakers import EVALUATION, Pep, Person, refund
+from tests.journeys.speakers import EVALUATION, OUTCOMES, Pep, Person, refund
 from tests.journeys.world import World, world
 
 
@@ -34,6 +36,10 @@ class Case:
         assert self.wire.cuts == before + 1, f"nothing was cut: {failed.status_code} {failed.text[:300]}"
         assert failed.status_code >= 500
         return act()
+
+    def member(self, name: str) -> Person:
+        """Somebody with a key that may write, and no authenticator."""
+        return Person(self.acme.url, self.acme.issue("--person", self.acme.username(name), "--scope", "read,vote"))
 
     def approved(self, amount: str = "250.00") -> dict[str, str]:
         request_id = self.pep.pending(amount)
@@ -108,3 +114,59 @@ class TestCutDuringCommit:
         assert case.count("vote.cast") == 1
         assert case.frank.vote(request_id).json()["status"] == "approved"
         assert (case.count("request.approved"), case.count("approval.issued")) == (1, 1)
+
+    def test_abuse_133_a_verification_is_one_fact(self, case: Case, cut: Cut):
+        verifier = Pep(case.pep.url, case.acme.issue("--verifier", "auditor"))
+        path = f"{OUTCOMES}/{case.pep.ask(refund())['evaluation_id']}/verification"
+        answer = case.broken(cut, lambda: verifier.post(path, {"status": "diverged"}))
+        assert (answer.status_code, answer.json()["status"]) == (200, "diverged")
+        assert (case.count("execution.verified"), case.count("alert.fired")) == (1, 1)
+
+    def test_abuse_133_each_step_of_a_waiver_is_taken_once(self, case: Case, cut: Cut):
+        dana, carol = (case.member(name) for name in ("dana", "carol"))
+        asked = dana.http.post("/api/v1/waivers", json=terms(case.acme))
+        assert asked.status_code == 201, asked.text
+        waiver = f"/api/v1/waivers/{asked.json()['id']}"
+        once = {200, 201} if cut is Cut.BEFORE else {200, 201, 409}
+
+        def broken(person: Person, verb: str, **body: Any) -> httpx2.Response:
+            answer = case.broken(cut, lambda: person.http.post(f"{waiver}/{verb}", json=body))
+            assert answer.status_code in once, answer.text
+            return answer
+
+        broken(carol, "controls/0/attest")
+        for person in (case.erin, case.frank):
+            seen = person.get(waiver).json()["display"]["hash"]
+            said = {"decision": "approve", "seen": seen}
+            passed = case.broken(
+                cut,
+                lambda who=person, said=said: who.http.post(  # type: ignore[misc]  # bound now, called now
+                    f"{waiver}/step-up", json={**said, "method": "totp", "code": who.code()}
+                ),
+            )
+            assert passed.status_code == 201, passed.text
+            broken(person, "votes", step_up=passed.json()["step_up"], **said)
+        assert dana.get(waiver).json()["state"] == "active"
+        broken(dana, "shorten", expires_at=ahead(hours=1), reason="soon done")
+        broken(carol, "controls/0/withdraw")
+        broken(dana, "revoke", reason="enough")
+        assert dana.get(waiver).json()["state"] == "revoked"
+        told = ("control.attested", "waiver.granted", "waiver.shortened", "control.withdrawn", "waiver.revoked")
+        assert [case.count(event) for event in ("vote.cast", *told)] == [2, 1, 1, 1, 1, 1]
+
+
+def terms(acme: World) -> dict[str, Any]:
+    """dana asks that large refunds need nobody for a day, while carol vouches for them."""
+    return {
+        "category": "mitigated",
+        "rules": ["refunds-over-100"],
+        "match": {"agents": ["support-bot"], "tools": ["payments.refund"], "methods": ["create"]},
+        "reason": "The migration of last year's orders.",
+        "owner": acme.username("carol"),
+        "expires_at": ahead(days=1),
+        "controls": [{"kind": "attestation", "person": acme.username("carol"), "valid_until": ahead(days=1)}],
+    }
+
+
+def ahead(**span: float) -> str:
+    return (datetime.now(UTC) + timedelta(**span)).isoformat()
