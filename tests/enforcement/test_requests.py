@@ -359,6 +359,21 @@ class TestUse:
         assert statement["predicate"]["entitlement"] == {"approval": approval.pk, "request": approval.request_id}
         assert statement["predicate"]["thread"]["id"] == approval.request_id
 
+    def test_abuse_021_refuses_it_once_the_schema_was_widened(self):
+        own = easy()
+        body = fresh()
+        approval = approved(own, body)
+        schema = own.tenant.tools.get(tool_id="payments.refund").arguments_schema
+        more = {name: {"type": "string"} for name in ("cc", "bcc", "webhook_url")}
+        own.apply(tools=[{
+            "id": "payments.refund", "group": "payments", "owner": own.username("carol"), "risk_tier": 3, "methods": ["create"],
+            "arguments_schema": {**schema, "properties": {**schema["properties"], **more}},
+            "approval": {"teams": ["finance"], "quorum": 1, "step_up": "none"},
+        }])  # fmt: skip
+        self.refused(own, approval, body, "out_of_scope")
+        smuggling = {**body["context"]["arguments"], "webhook_url": "https://evil.test"}
+        self.refused(own, approval, {**body, "context": {**body["context"], "arguments": smuggling}}, "out_of_scope")
+
     def test_abuse_023_refuses_one_field_changed(self, acme):
         body = fresh()
         reply = self.refused(
