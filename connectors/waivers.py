@@ -35,7 +35,7 @@ _STANDS = {WaiverChange.SUSPENDED: State.SUSPENDED, WaiverChange.RESUMED: State.
 
 @receiver(waiver_changed)
 def on_change(waiver: Waiver, change: WaiverChange, **_signal: Any) -> None:
-    """Runs under the waiver's lock: one row. That it is asked for, its request tells; what the clock ends, `on_ends`."""
+    """Runs under the waiver's lock: one row. Asking is told by the request, and what the clock ends by `on_ends`."""
     if change in {WaiverChange.ASKED, WaiverChange.EXPIRED}:
         return
     payload = {"tenant": waiver.tenant_id, "waiver": waiver.pk, "change": change.value, "turn": ids.new("ntc")}

@@ -10,6 +10,7 @@ from django.test import Client
 from approvals.models import AccessRequest, Waiver
 from evidence import seal
 from registry.models import Membership
+from tests.approvals.asking import DENY, vote
 from tests.approvals.browsing import signed_in, text
 from tests.approvals.waivers.asking_page import local, made, press, typed
 from tests.approvals.waivers.excepting import asked, call, easy, granted
@@ -176,7 +177,11 @@ class TestAsk:
 
     def test_a_double_click_asks_once(self, ours: World) -> None:
         client, fields = signed_in(ours.dana), typed(ours, reason="Twice.")
-        assert made(press(client, "ask", fields)) == made(press(client, "ask", fields))
+        first = made(press(client, "ask", fields))
+        assert made(press(client, "ask", fields)) == first
+        assert made(press(signed_in(ours.ada), "ask", fields)) != first, "another person asks for themselves"
+        vote(AccessRequest.objects.get(pk=first.request_id), ours.erin, DENY)
+        assert made(press(client, "ask", fields)) != first, "what was refused may be asked for anew"
 
     def test_another_tenants_people_and_tools_are_unknown(self, ours: World, theirs: World) -> None:
         response = press(signed_in(theirs.dana), "ask", typed(theirs, owner=ours.username("carol")))
@@ -235,3 +240,4 @@ class TestGrant:
         page = text(signed_in(ours.erin).get(f"/requests/{waiver.request_id}/"))
         assert f'href="/waivers/{waiver.pk}/"' in page
         assert "may be used" not in page
+        assert "What it would have" not in page

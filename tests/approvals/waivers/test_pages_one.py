@@ -70,6 +70,10 @@ class TestPage:
         assert "◌</span> Ended" in page
         assert "End it early" not in page
 
+    def test_one_that_begins_later_says_so(self, ours: World) -> None:
+        waiver = granted(ours, not_before=at(timedelta(hours=2)))
+        assert "Granted, begins later" in shown(ours, waiver)
+
     def test_leads_along_its_renewals(self, ours: World) -> None:
         first = granted(ours)
         second = asked(ours, renews=first.pk)
@@ -118,9 +122,10 @@ class TestConfirm:
 
 
 class TestRevoke:
-    def test_needs_a_reason_and_keeps_nothing_without(self, ours: World) -> None:
+    @pytest.mark.parametrize("why", [" ", "x" * 2001])
+    def test_needs_a_reason_and_keeps_nothing_without(self, ours: World, why: str) -> None:
         waiver = granted(ours)
-        response = signed_in(ours.carol).post(f"/waivers/{waiver.pk}/revoke/", {"why": " "})
+        response = signed_in(ours.carol).post(f"/waivers/{waiver.pk}/revoke/", {"why": why})
         assert response.status_code == 422
         assert "Say why" in text(response)
         assert Waiver.objects.get(pk=waiver.pk).state == State.ACTIVE
@@ -140,6 +145,7 @@ class TestRevoke:
         page = shown(ours, waiver)
         assert "Revoked" in page
         assert "Enough." in page
+        assert "End it early" not in shown(ours, waiver, "frank")
         again = client.post(f"/waivers/{waiver.pk}/revoke/", {"why": "Enough."})
         assert again.status_code == 409
 

@@ -6,10 +6,11 @@ from urllib.parse import urlsplit
 import pytest
 from django.test import Client
 
-from approvals.models import Waiver
+from approvals.models import AccessRequest, Waiver
 from approvals.waivers import ending
 from approvals.waivers.models import State
 from evidence import clock
+from tests.approvals.asking import DENY, vote
 from tests.approvals.browsing import signed_in, text
 from tests.approvals.waivers.excepting import asked, call, easy, granted
 from tests.worlds import World
@@ -52,7 +53,7 @@ class TestList:
         [
             ("?state=live", ["soon", "late"]), ("?state=revoked", ["over"]), ("?state=pending", ["waits"]),
             ("?q=OPS-77", ["late"]), ("?rule=refunds-over-100", ["soon", "waits", "late", "over"]), ("?rule=no-deletes", []),
-            ("?tool=payments.refund&state=pending", ["waits"]), ("?state=nonsense", []), ("?page=99", []),
+            ("?tool=payments.refund&state=pending", ["waits"]), ("?state=nonsense", []), ("?page=99", []), (f"?page={10**30}", ["soon", "waits", "late", "over"]),
             ("?page=x", ["soon", "waits", "late", "over"]),
         ],
     )  # fmt: skip
@@ -107,6 +108,8 @@ class TestFlags:
             last = asked(habit, renews=last.pk)
         page = text(signed_in(habit.ada).get("/waivers/"))
         assert "Renewed 4 times: what does not end is no exception." in page
+        vote(AccessRequest.objects.get(pk=last.request_id), habit.erin, DENY)
+        assert "what does not end" not in text(signed_in(habit.ada).get("/waivers/"))
 
 
 class TestWayAround:

@@ -14,7 +14,7 @@ from evidence import clock, kept
 from tests.approvals import asking
 from tests.approvals.browsing import signed_in, text
 from tests.approvals.waivers.asking_page import local, made
-from tests.approvals.waivers.excepting import easy
+from tests.approvals.waivers.excepting import asked, easy
 from tests.enforcement.machine import ask, question
 from tests.worlds import World
 
@@ -68,6 +68,10 @@ class TestWho:
         page = text(signed_in(ours.erin).get(f"/requests/{request_.pk}/"))
         assert f'href="/requests/{request_.pk}/remember/"' in page
 
+    def test_a_waivers_own_request_is_none_to_remember(self, ours: World) -> None:
+        waiver = asked(ours)
+        assert signed_in(ours.erin).get(f"/requests/{waiver.request_id}/remember/").status_code == 404
+
 
 class TestDraft:
     def test_looking_and_drafting_ask_for_nothing(self, ours: World, request_: AccessRequest) -> None:
@@ -103,6 +107,14 @@ class TestDraft:
         response = draft(ours, request_, **changes)
         assert response.status_code == 422
         assert words in text(response)
+
+    def test_a_call_that_is_not_what_was_recorded_is_not_remembered(self, database: None) -> None:
+        other = easy()
+        changed = asking.opened(other)
+        AccessRequest.objects.filter(pk=changed.pk).update(display_hash="sha256:" + "0" * 64)
+        response = signed_in(other.erin).get(f"/requests/{changed.pk}/remember/")
+        assert response.status_code == 403
+        assert "is not what was recorded" in text(response)
 
     def test_the_call_of_erased_arguments_is_not_remembered(self, ours: World) -> None:
         erased = asking.opened(ours)

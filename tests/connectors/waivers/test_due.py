@@ -66,6 +66,12 @@ class TestEnd:
         waivers_due.remind()
         assert notices(waiver) == []
 
+    def test_of_one_that_began_later_than_that_is_not_told(self, here: Floor) -> None:
+        waiver = aged(here.granted(), left=6 * DAY)
+        Waiver.objects.filter(pk=waiver.pk).update(not_before=clock.now() - HOUR)
+        waivers_due.remind()
+        assert notices(waiver) == []
+
     def test_that_was_brought_forward_is_not_told_right_after(self, here: Floor) -> None:
         waiver = aged(here.granted(), left=40 * DAY)
         by = here.crowd.acme.frank
@@ -121,6 +127,13 @@ class TestConfirmation:
             confirmed(waiver, since=30 * DAY, left=left)
             waivers_due.remind()
         assert len(notices(waiver, "confirmed.")) == 2
+
+    def test_of_a_waiver_that_is_over_is_not_told_of(self, here: Floor) -> None:
+        waiver = self.granted(here)
+        confirmed(waiver, since=30 * DAY, left=2 * DAY)
+        ending.revoke(waiver.pk, tenant_id=waiver.tenant_id, by=here.crowd.acme.frank, why="x", now=clock.now())
+        waivers_due.remind()
+        assert notices(waiver, "confirmed.") == []
 
     def test_that_outlives_its_waiver_is_not_told_of(self, here: Floor) -> None:
         waiver = self.granted(here)

@@ -110,6 +110,21 @@ class TestSuspended:
         (asked,) = here.slack("erin")
         assert "Control 1 is yours to confirm (see https://acme.test/c1)." in asked
 
+    def test_who_cannot_confirm_any_more_is_not_asked_to(self, here: Floor) -> None:
+        control = {"kind": "attestation", "person": here.crowd.acme.username("erin"),
+                   "link": f"https://acme.test/?key={NEEDLE}", "valid_until": excepting.at(timedelta(hours=20))}  # fmt: skip
+        waiver = here.granted(category="mitigated", controls=[control])
+        (asked,) = here.slack("erin")
+        assert NEEDLE not in asked
+        resume(waiver)
+        Notice.objects.filter(waiver=waiver).update(made_at=clock.now() - waivers.CALM)
+        here.settle()
+        Control.objects.filter(waiver=waiver).update(good_until=clock.now() - timedelta(hours=1))
+        suspend(waiver)
+        Notice.objects.filter(waiver=waiver).update(made_at=clock.now() - waivers.CALM)
+        assert len(here.slack("erin")) == 1
+        assert "Ask for a renewal" in here.slack("dana")[-1]
+
     def test_says_why_and_what_to_do(self, here: Floor) -> None:
         waiver = here.granted()
         here.settle()
@@ -135,6 +150,9 @@ class TestSuspended:
             suspend(waiver)
         told = here.slack("dana")
         assert [("Suspended" in one) for one in told] == [False, True]
+        Notice.objects.filter(waiver=waiver).update(made_at=clock.now() - waivers.CALM)
+        assert len(here.slack("dana")) == 2, "that it came back is not so any more"
+        Notice.objects.filter(waiver=waiver).update(made_at=clock.now())
         resume(waiver)
         assert len(here.slack("dana")) == 2
         Notice.objects.filter(waiver=waiver).update(made_at=clock.now() - waivers.CALM)
@@ -169,14 +187,16 @@ class TestOver:
         assert other.state == State.EXPIRED
 
     def test_all_that_end_at_once_are_told_in_one_message_and_on_their_cards(self, here: Floor) -> None:
-        both = [aged(here.granted(), left=timedelta(0)) for _ in range(2)]
+        mine = here.granted(owner=here.crowd.acme.username("dana"))
+        both = [aged(waiver, left=timedelta(0)) for waiver in (mine, here.granted())]
         before = len(here.slack("dana"))
         ending.expire_due(now=clock.now())
         (job,) = Job.objects.filter(kind=waivers.TELL_ENDS, tenant=here.crowd.acme.slug)
         (words,) = here.slack("dana")[before:]
         assert words.startswith("2 exceptions ended: their time is over.")
         assert all(f"/waivers/{waiver.pk}/" in words for waiver in both)
-        assert "2 exceptions ended" in here.mail("carol")[-1]
+        assert words.count(f"/waivers/{mine.pk}/") == 1
+        assert "Ended: its time is over" in here.mail("carol")[-1], "one of them is hers"
         assert all("The exception ended on" in str(card.blocks) for card in here.crowd.cards())
         waivers.tell_ends(job.payload)
         assert len(here.slack("dana")) == before + 1, "who runs it again tells nobody twice"
