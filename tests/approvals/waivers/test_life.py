@@ -10,6 +10,7 @@ from countersign.policy.faults import InvalidError
 from evidence import clock, ledger
 from tests.approvals.asking import DENY, vote
 from tests.approvals.waivers.excepting import asked, call, easy, granted, over
+from tests.approvals.waivers.test_creep import easy_policy
 from tests.enforcement.machine import ask, big
 from tests.worlds import World
 
@@ -70,6 +71,14 @@ class TestUse:
         said = [one["predicate"] for one in ledger.history(ours.slug, waiver.request_id, limit=None)]
         uses = [one["waiver"]["use"] for one in said if one["event"] == "decision.made"]
         assert sorted(uses) == [1, 2]
+
+    def test_is_not_taken_where_the_policy_only_observes(self, ours: World) -> None:
+        ours.with_policy(easy_policy())
+        waiver = granted(ours)
+        ours.with_policy(easy_policy().replace("mode: enforce", "mode: observe"))
+        assert call(ours).told[:2] == (True, "escalate")
+        waiver.refresh_from_db()
+        assert waiver.uses == 0
 
     def test_leaves_the_agent_with_a_brief_key_without_its_particulars(self, ours: World) -> None:
         granted(ours)

@@ -250,6 +250,22 @@ class TestObserve:
         assert (verdict.outcome, verdict.mode, verdict.registry_denied) == (Outcome.DENY, Mode.OBSERVE, False)
 
 
+class TestHeldUp:
+    @pytest.mark.parametrize(
+        ("text", "changes", "held_up"),
+        [
+            (rules(ESCALATE), {}, True),
+            (rules("{id: no, effect: deny}"), {}, True),
+            (ALLOW_ALL, {}, False),
+            (rules(ESCALATE, head="mode: observe"), {}, False),
+            ("version: 1\nrules: []\n", {}, False),
+            (rules(ESCALATE), {"subject_id": "nobody"}, False),
+        ],
+    )
+    def test_is_a_call_that_a_rule_stops_for_real(self, text: str, changes: dict[str, Any], held_up: bool) -> None:
+        assert judge(build(text), **changes).held_up is held_up
+
+
 class TestRequirements:
     def test_an_escalation_that_nobody_could_answer_is_a_denial(self) -> None:
         verdict = judge(build(rules(ESCALATE), registry(tools=[tool(approval=None)])))
