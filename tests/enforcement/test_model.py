@@ -169,10 +169,13 @@ class House(RuleBasedStateMachine):
         policy=st.sampled_from([Policy.ASKS_ONE, Policy.ASKS_ONE, Policy.ASKS_TWO]),
         both=st.sampled_from([False, False, True]),
         yes=st.sampled_from([0, 1, 2, 2]),
+        spent=st.sampled_from([0, 0, 0, CALLS - 1, CALLS]),
     )
-    def begins(self, policy: Policy, both: bool, yes: int) -> None:
-        """People have been asked about one call, and perhaps said yes to it."""
+    def begins(self, policy: Policy, both: bool, yes: int, spent: int) -> None:
+        """People have been asked about one call, and perhaps said yes to it; of the day's caps some may be used."""
         self._publish(policy)
+        for _ in range(spent):
+            self.asks(2, 0, Crash.NONE, opens=False, submits=False)
         for who in (0, 1) if both else (0,):
             self.asks(0, who, Crash.NONE, opens=True, submits=False)
         for name in ("erin", "frank")[:yes]:
