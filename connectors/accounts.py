@@ -18,6 +18,7 @@ from connectors.form import BadSettings as BadSettings
 from connectors.models import Access
 from connectors.port import Account
 from evidence import keys
+from evidence.queries import Compiled
 from registry.models import Tenant
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class TenantNotNamed(RuntimeError):
 
 def account(tenant: Tenant, kind: str) -> Account | None:
     """The tenant's access to one system; None if it has none. Raises keys.CannotUnseal on a row changed by hand."""
-    row = Access.objects.filter(tenant=tenant, kind=kind).first()
+    row = _access.first(tenant.pk, kind)
     own = _of_row(row, tenant) if row is not None else None
     if own is not None:
         return own
@@ -43,7 +44,7 @@ def accounts(kind: str) -> list[Account]:
     A row that does not open is left out: one tenant's must not silence the others.
     """
     found: dict[int, Account | None] = {}
-    for row in Access.objects.filter(kind=kind).select_related("tenant").order_by("tenant__slug"):
+    for row in _all(kind):
         try:
             own = _of_row(row, row.tenant)
         except keys.CannotUnseal:
@@ -63,6 +64,10 @@ def kinds_of(tenant: Tenant) -> frozenset[str]:
     own = {row.kind for row in Access.objects.filter(tenant=tenant) if _counts(row, tenant)}
     given = {kind for kind in FORM if _given(kind)}
     return frozenset(own | given if given and _is_theirs(tenant) else own)
+
+
+_access = Compiled(lambda tenant, kind: Access.objects.filter(tenant=tenant, kind=kind)[:1])
+_all = Compiled(lambda kind: Access.objects.filter(kind=kind).select_related("tenant").order_by("tenant__slug"))
 
 
 def _of_row(row: Access, tenant: Tenant) -> Account | None:
@@ -88,9 +93,13 @@ def owner_of_environment() -> Tenant | None:
     """Whose the environment's credentials are; None if that cannot be said."""
     named = settings.COUNTERSIGN.connector_tenant
     if named:
-        return Tenant.objects.filter(slug=named).first()
-    only = list(Tenant.objects.order_by("pk")[:2])
+        return _named_so.first(named)
+    only = _first_two()
     return only[0] if len(only) == 1 else None
+
+
+_named_so = Compiled(lambda slug: Tenant.objects.filter(slug=slug)[:1])
+_first_two = Compiled(lambda: Tenant.objects.order_by("pk")[:2])
 
 
 def check_environment() -> None:

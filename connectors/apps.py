@@ -26,7 +26,7 @@ class ConnectorsConfig(AppConfig):
         )
         from connectors.jira import jobs as _looks  # noqa: F401, PLC0415  see above
         from connectors.servicenow import looking  # noqa: F401, PLC0415  see above
-        from connectors.slack import aside, home  # noqa: F401, PLC0415  see above
+        from connectors.slack import aside, home, pressing  # noqa: F401, PLC0415  see above
         from connectors.webhook import deliver as _callbacks  # noqa: F401, PLC0415  see above
         from connectors.webhook import notify as _ends  # noqa: F401, PLC0415  see above
         from registry import blueprints  # noqa: PLC0415  see above

@@ -6,7 +6,7 @@ is left to a thread that a restart would lose. Bolt calls nothing: who the bot i
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, BoltRequest, BoltResponse
@@ -30,7 +30,7 @@ _SILENT.setLevel(logging.CRITICAL + 1)
 Answering = Callable[..., Reply]
 NOW = "countersign.now"  # in a request's context: the database's time, where it is known already
 
-_ACTIONS: Mapping[str, Answering] = {APPROVE: inbound.approve, DENY: inbound.deny, DETAILS: inbound.details}
+_ACTIONS: Mapping[str, Answering] = {one: partial(inbound.pressed, action=one) for one in (APPROVE, DENY, DETAILS)}
 _VIEWS: Mapping[str, Answering] = {modal.DENY_REASON: inbound.reason_given, modal.TOTP: inbound.code_given}
 
 

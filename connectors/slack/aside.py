@@ -28,7 +28,7 @@ WHISPER = "connectors.slack.whisper"
 MODAL = "connectors.slack.modal"
 _WORTH = timedelta(minutes=5)  # an answer that comes later confuses
 _TRIGGER = timedelta(seconds=3)
-_AHEAD = timedelta(hours=1)  # of what is merely due
+AHEAD = timedelta(hours=1)  # of what is merely due
 _SECONDS = 3
 _LATE = "Slack waited too long to open a window here. Press the button again, or decide on our page: "
 _NO_WINDOW = frozenset({"expired_trigger_id", "trigger_expired", "exchanged_trigger_id", "trigger_exchanged"})
@@ -48,7 +48,7 @@ def note(account: Account, user: str, words: str, *, now: datetime) -> None:
         "tenant": account.tenant_id, "user": user, "channel": "", "thread": "", "text": escape(cut(words, 300)),
         "blocks": [section.to_dict()], "until": (now + _WORTH).isoformat(),
     }  # fmt: skip
-    enqueue(WHISPER, payload, tenant=account.tenant, run_at=now - _AHEAD, max_attempts=4)
+    enqueue(WHISPER, payload, tenant=account.tenant, run_at=now - AHEAD, max_attempts=4)
 
 
 def whisper_blocks(
@@ -58,16 +58,17 @@ def whisper_blocks(
         "tenant": account.tenant_id, "user": click.person.user, "channel": click.channel, "thread": click.thread,
         "text": text, "blocks": list(blocks), "until": (now + _WORTH).isoformat(),
     }  # fmt: skip
-    enqueue(WHISPER, payload, tenant=account.tenant, run_at=now - _AHEAD, max_attempts=4)
+    enqueue(WHISPER, payload, tenant=account.tenant, run_at=now - AHEAD, max_attempts=4)
 
 
-def open_modal(account: Account, click: Click, view: Mapping[str, Any] | None, *, now: datetime) -> None:
+def open_modal(account: Account, click: Click, view: Mapping[str, Any] | None, *, pressed_at: datetime) -> None:
     """Open a window for whoever pressed, while their trigger lives. None: the request's details, built by then."""
     payload = {
         "tenant": account.tenant_id, "user": click.person.user, "channel": click.channel, "thread": click.thread,
-        "trigger": click.trigger, "request": click.request_id, "view": view, "pressed_at": now.isoformat(),
+        "trigger": click.trigger, "request": click.request_id, "view": view,
+        "pressed_at": pressed_at.isoformat(),
     }  # fmt: skip
-    enqueue(MODAL, payload, tenant=account.tenant, run_at=now - _AHEAD, max_attempts=1)
+    enqueue(MODAL, payload, tenant=account.tenant, run_at=pressed_at - AHEAD, max_attempts=1)
 
 
 @handler(WHISPER)
@@ -91,7 +92,7 @@ def show(payload: Mapping[str, Any]) -> None:
     now = clock.now()
     if now - datetime.fromisoformat(payload["pressed_at"]) < _TRIGGER:
         try:
-            web = client(_account(payload), seconds=_SECONDS)
+            web = client(account_of(payload["tenant"]), seconds=_SECONDS)
             with translated():
                 web.views_open(trigger_id=payload["trigger"], view=payload["view"] or _details(payload))
         except SlackRefused as refused:
@@ -107,11 +108,11 @@ def _say_late(payload: Mapping[str, Any], *, now: datetime) -> None:
     section = SectionBlock(text=marked(linked(f"{_LATE}{address}", origin=settings.COUNTERSIGN.base_url)))
     told = {name: payload[name] for name in ("tenant", "user", "channel", "thread")}
     told |= {"text": escape(_LATE), "blocks": [section.to_dict()], "until": (now + _WORTH).isoformat()}
-    enqueue(WHISPER, told, run_at=now - _AHEAD, max_attempts=4)
+    enqueue(WHISPER, told, run_at=now - AHEAD, max_attempts=4)
 
 
 def _told(payload: Mapping[str, Any]) -> None:
-    web = client(_account(payload), seconds=_SECONDS)
+    web = client(account_of(payload["tenant"]), seconds=_SECONDS)
     said = {"text": payload["text"], "blocks": payload["blocks"]}
     if payload["channel"]:
         beside = {"thread_ts": payload["thread"]} if payload["thread"] else {}
@@ -134,8 +135,9 @@ def _details(payload: Mapping[str, Any]) -> dict[str, Any]:
     return modal.details(telling.told(request, version=0))
 
 
-def _account(payload: Mapping[str, Any]) -> Account:
-    tenant = Tenant.objects.get(pk=payload["tenant"])
+def account_of(tenant_id: int) -> Account:
+    """A job's account. Raises pump.Permanent where it has none."""
+    tenant = Tenant.objects.get(pk=tenant_id)
     found = accounts.account(tenant, KIND)
     if found is None:
         raise pump.Permanent(f"{tenant.slug} has no Slack any more")

@@ -34,12 +34,14 @@ class Person:
 class Click:
     """One press of one button. `is_offered`: the message or view itself, as Slack keeps it, has that button.
 
-    The button's value comes back through the person's client. What the message holds does not.
+    `is_about`: it speaks of that request at all. The button's value comes back through the person's client. What the
+    message holds does not.
     """
 
     person: Person
     request_id: str
     is_offered: bool
+    is_about: bool
     channel: str
     thread: str
     trigger: str
@@ -107,6 +109,7 @@ def click_of(body: Body, *, action_id: str) -> Click:
         person=person,
         request_id=value,
         is_offered=_offers(body, action_id, value),
+        is_about=_is_about(body, value),
         channel=str(place.get("channel_id") or ""),
         thread=str(place.get("thread_ts") or ""),
         trigger=_text(body, "trigger_id"),
@@ -114,11 +117,9 @@ def click_of(body: Body, *, action_id: str) -> Click:
     )
 
 
-def is_about(body: Body, request_id: str) -> bool:
-    """Whether the message speaks of this request at all: by a button it has, or by the metadata we gave it."""
-    metadata = _maybe(_maybe(body, "message"), "metadata")
-    named = metadata.get("event_type") == EVENT and _maybe(metadata, "event_payload").get("request") == request_id
-    return named or any(button.get("value") == request_id for button in _buttons(body))
+def kept(told: Mapping[str, Any]) -> Click:
+    """A click as a job's payload holds it."""
+    return Click(**{**told, "person": Person(**told["person"])})
 
 
 def value_in(view: Body, action_id: str) -> str:
@@ -150,6 +151,13 @@ def _app_id(account: Account) -> str:
     parts = account.settings.get("app_token", "").split("-")
     named = len(parts) > _APP_TOKEN_PARTS and parts[0] == "xapp" and parts[2].startswith("A")
     return parts[2] if named else ""
+
+
+def _is_about(body: Body, request_id: str) -> bool:
+    """Whether the message speaks of this request at all: by a button it has, or by the metadata we gave it."""
+    metadata = _maybe(_maybe(body, "message"), "metadata")
+    named = metadata.get("event_type") == EVENT and _maybe(metadata, "event_payload").get("request") == request_id
+    return named or any(button.get("value") == request_id for button in _buttons(body))
 
 
 def _offers(body: Body, action_id: str, value: str) -> bool:

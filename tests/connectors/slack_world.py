@@ -34,6 +34,8 @@ class SlackWorld:
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._stop: asyncio.Event
+        self.pressed: Callable[[], None] = lambda: None
+        """What is called after each press: the app acts behind its answer, and a test may wait for that."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -88,12 +90,16 @@ class SlackWorld:
 
     def press(self, who: str, ts: str, action_id: str, **how: Any) -> Delivered:
         """Click. `stale=True`: on the message as first shown; `value=`: what is chosen in a select."""
-        return self._do(acting.press(self.workspace, self.sockets, user_id(who), ts, action_id, **how))
+        told = self._do(acting.press(self.workspace, self.sockets, user_id(who), ts, action_id, **how))
+        self.pressed()
+        return told
 
     def press_in_view(self, who: str, action_id: str, *, view: str | None = None, **how: Any) -> Delivered:
         """Click in the open modal, or in `view` (an App Home)."""
         name = view or self.modal(who).id
-        return self._do(acting.press_in_view(self.workspace, self.sockets, user_id(who), name, action_id, **how))
+        told = self._do(acting.press_in_view(self.workspace, self.sockets, user_id(who), name, action_id, **how))
+        self.pressed()
+        return told
 
     def submit(self, who: str, **values: str) -> Delivered:
         """Send the open modal; values by action id. Raises Impossible where Slack's client stops a person."""
@@ -113,7 +119,9 @@ class SlackWorld:
 
     def deliver(self, payload: Json) -> Delivered:
         """Tell the app anything, rightly signed."""
-        return self._do(deliver(self.workspace, self.sockets, payload))
+        told = self._do(deliver(self.workspace, self.sockets, payload))
+        self.pressed()
+        return told
 
     # The same as bytes, for tests that post them themselves, change them, or send them twice.
 

@@ -15,6 +15,7 @@ from django.db import connections
 from approvals.models import AccessRequest
 from connectors import accounts
 from connectors.models import Delivery
+from connectors.slack.pressing import PRESSED
 from evidence import clock
 from examples.lookalikes.slack.acme import user_id
 from examples.lookalikes.slack.workspace import Message
@@ -109,6 +110,21 @@ class House:
         return payload.get("request") == request.pk
 
 
+def act() -> None:
+    """Do what was pressed, and nothing yet of what follows from it."""
+    pressed = Job.objects.filter(kind=PRESSED, state=State.READY, leased_until__isnull=True)
+    while pressed.filter(run_at__lte=pump.now()).exists():
+        pump.run_due(1)
+
+
+def act_beside() -> None:
+    """The same, in a thread of its own."""
+    try:
+        act()
+    finally:
+        connections.close_all()
+
+
 def words_of(message: Message) -> str:
     """All text of a message, as sent; addresses of buttons too."""
     return f"{message.text} {message.blocks}"
@@ -131,5 +147,6 @@ def house(url: str, **changes: Any) -> Iterator[House]:
         connect(made.tenant, slack)
         for name in LINKED:
             link(made.people[name], name)
+        slack.pressed = act
         yield House(made, slack)
     Job.objects.filter(tenant=made.slug).delete()  # this Slack is gone; nobody else's test should call it

@@ -13,19 +13,22 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from django.db import transaction
 
+from approvals import lifecycle
 from approvals.models import AccessRequest, Decision, Status, Vote
-from connectors.slack import modal
+from connectors.slack import modal, pressing
 from connectors.slack.card import APPROVE, DENY, DETAILS
 from evidence import clock
 from examples.lookalikes.slack.acme import APPROVALS, user_id
 from examples.lookalikes.slack.payloads import body_of
+from examples.lookalikes.slack.sending import deliver
 from examples.lookalikes.slack.workspace import Json
 from outbox.models import Job
 from tests.approvals import asking
 from tests.approvals.asking import TOTP, events, requirement, unchanged
-from tests.connectors.slack.house import House, house, link, serving
-from tests.connectors.slack_world import words_in
+from tests.connectors.slack.house import House, act, act_beside, house, link, serving
+from tests.connectors.slack_world import PATIENCE, words_in
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
     response = connection.getresponse()
     answer = response.status, response.read()
     connection.close()
+    act()
     return answer
 
 
@@ -307,9 +311,11 @@ class TestApproving:
         request = ours.opened(requirements=[requirement(step_up=asking.NONE, quorum=2)])
         ts = ours.card(request).ts
         presses = [ours.slack.press_payload("erin", ts, APPROVE) for _ in range(8)]
-        threads = [threading.Thread(target=ours.slack.deliver, args=(one,)) for one in presses]
-        [one.start() for one in threads]
-        [one.join() for one in threads]
+        taken = [ours.slack.begin(deliver(ours.slack.workspace, ours.slack.sockets, one)) for one in presses]
+        assert all(one.result(PATIENCE).is_taken for one in taken)
+        pumps = [threading.Thread(target=act_beside) for _ in range(4)]
+        [one.start() for one in pumps]
+        [one.join() for one in pumps]
         assert Vote.objects.filter(request=request).count() == 1
         assert events(request).count("vote.cast") == 1
 
@@ -455,8 +461,9 @@ class TestTheListener:
         names = [name for name in logging.root.manager.loggerDict if "bolt" not in name and "slack.sdk" not in name]
         assert not [name for name in names if logging.getLogger(name).level > logging.CRITICAL]
 
-    def test_uses_no_network(self, ours: House) -> None:
+    def test_uses_no_network(self, ours: House, monkeypatch: pytest.MonkeyPatch) -> None:
         """Slack waits three seconds for us; nobody waits for Slack."""
+        monkeypatch.setattr(ours.slack, "pressed", lambda: None)
         request = ours.opened(requirements=[requirement(step_up=TOTP)])
         before = len(ours.slack.workspace.calls)
         for action in (APPROVE, DENY, DETAILS):
@@ -465,6 +472,36 @@ class TestTheListener:
         ours.slack.open_home("erin")
         assert len(ours.slack.workspace.calls) == before
         ours.pump()
+
+    @pytest.mark.postgres
+    def test_waits_for_nobody_who_holds_the_request(self, ours: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ours.slack, "pressed", lambda: None)
+        request = ours.opened()
+        ts = ours.card(request).ts
+        with transaction.atomic():
+            lifecycle.locked(request.pk, tenant_id=request.tenant_id)
+            assert ours.slack.press("erin", ts, APPROVE).is_taken
+        act()
+        assert Vote.objects.filter(request=request).exists()
+
+    def test_a_click_that_could_not_be_kept_was_never_there(
+        self, ours: House, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request = ours.opened()
+        payload = approving(ours, request)
+        with monkeypatch.context() as broken:
+            broken.setattr(pressing, "enqueue", lambda *_, **__: 1 / 0)
+            assert post(url, *ours.slack.signed(payload, at=time.time() - 5))[0] == 500
+        assert not Vote.objects.filter(request=request).exists()
+        assert post(url, *ours.slack.signed(payload))[0] == 200
+        assert Vote.objects.filter(request=request).exists()
+
+    def test_a_click_acted_on_again_after_a_worker_died_is_one_vote(self, ours: House) -> None:
+        request = ours.opened(requirements=[requirement(step_up=asking.NONE, quorum=2)])
+        ours.slack.press("erin", ours.card(request).ts, APPROVE)
+        kept = Job.objects.get(kind=pressing.PRESSED, payload__click__request_id=request.pk)
+        with unchanged(request):
+            pressing.act(kept.payload)
 
     def test_a_button_that_is_a_link_is_taken_too(self, ours: House) -> None:
         ours.slack.press("erin", ours.card(ours.opened(requirements=[requirement(step_up=TOTP)])).ts, APPROVE)

@@ -15,7 +15,7 @@ from connectors.slack.card import APPROVE
 from examples.lookalikes.slack.payloads import body_of
 from examples.lookalikes.slack.sending import signed
 from tests.approvals import asking
-from tests.connectors.slack.house import connect, link
+from tests.connectors.slack.house import act, connect, link
 from tests.connectors.slack_world import SlackWorld, slack_world
 from tests.worlds import World, world
 
@@ -38,7 +38,9 @@ def ours(slack: SlackWorld) -> World:
 
 def post(slack: SlackWorld, body: bytes, kind: str = FORM) -> int:
     headers = signed(slack.workspace.signing_secret, body)
-    return Client(headers=headers).generic("POST", "/slack/events", body, content_type=kind).status_code
+    status = Client(headers=headers).generic("POST", "/slack/events", body, content_type=kind).status_code
+    act()
+    return status
 
 
 def pressed(slack: SlackWorld, value: str, **changes: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from connectors.slack import card
 from connectors.slack.sockets import Sockets, hearing
 from connectors.slack.transport import SILENT
 from registry.models import Tenant
-from tests.connectors.slack.house import House, connect, link
+from tests.connectors.slack.house import House, act, connect, link
 from tests.connectors.slack_world import SlackWorld, slack_world
 from tests.worlds import world
 
@@ -38,6 +38,7 @@ def ours(slack: SlackWorld) -> House:
     made = world(quorum=1, step_up="none")
     join(made.tenant, slack)
     link(made.erin, "erin")
+    slack.pressed = act
     return House(made, slack)
 
 
@@ -110,6 +111,7 @@ class TestHearing:
         payload = house.slack.press_payload("erin", house.card(request).ts, card.APPROVE)
         taken = Taken()
         hearing(accounts.accounts("slack"))(taken, SocketModeRequest("interactive", "e1", payload))
+        act()
         return taken.envelopes, Vote.objects.filter(request=request).count()
 
     def test_abuse_082_a_click_for_another_workspace_is_not_taken(self, ours):

@@ -16,7 +16,7 @@ from registry.models import Tenant
 from tests.approvals import asking
 from tests.approvals.asking import TOTP, enrolled, events, requirement, unchanged
 from tests.approvals.browsing import fresh_code, signed_in, text, vote
-from tests.connectors.slack.house import House, house, serving
+from tests.connectors.slack.house import House, act_beside, house, serving
 from tests.connectors.slack_world import actions_in, words_in
 
 
@@ -229,13 +229,15 @@ class TestInSlack:
 
 
 class TestStory:
-    def test_slack_and_the_web_race_and_there_is_one_state(self, ours: House) -> None:
+    def test_slack_and_the_web_race_and_there_is_one_state(self, ours: House, monkeypatch: pytest.MonkeyPatch) -> None:
         """Two approvers in Slack, one on the web who denies: whoever was first, every surface tells the same."""
+        monkeypatch.setattr(ours.slack, "pressed", lambda: None)
         for _ in range(4):
             request = ours.opened(requirements=[requirement(step_up=asking.NONE, quorum=2)])
             ts = ours.card(request).ts
-            clicks = [ours.slack.press_payload(who, ts, APPROVE) for who in ("erin", "frank")]
-            acts = [threading.Thread(target=ours.slack.deliver, args=(one,)) for one in clicks]
+            for who in ("erin", "frank"):
+                assert ours.slack.press(who, ts, APPROVE).is_taken
+            acts = [threading.Thread(target=act_beside) for _ in range(2)]
             acts.append(threading.Thread(target=denied_on_the_web, args=(signed_in(ours.world.carol), request)))
             [act.start() for act in acts]
             [act.join() for act in acts]
