@@ -15,12 +15,14 @@ def registry(tenant: models.Tenant) -> Registry:
     agents = models.Agent.objects.filter(tenant=tenant).select_related("owner__user", "team")
     owned = models.Tool.objects.filter(tenant=tenant).select_related("owner__user")
     entities = models.Entity.objects.filter(tenant=tenant)
+    people = models.Membership.objects.filter(tenant=tenant, active=True, user__is_active=True)
     return Registry(
         tenant=tenant.slug,
         revision=tenant.registry_revision,
         agents={row.agent_id: agent(row) for row in agents},
         tools={row.tool_id: tool(row) for row in owned},
         entities={(row.type, row.entity_id): entity(row) for row in entities.iterator()},
+        people=tuple(people.values_list("user__username", flat=True)),
     )
 
 

@@ -17,6 +17,7 @@ from countersign.policy.release import Release as Release
 from countersign.policy.release import open_release as open_release
 from countersign.policy.release import sign as sign
 from countersign.policy.rules import Rule
+from countersign.policy.shelves import Shelves
 from countersign.policy.source import Problem
 from countersign.policy.tools import ArgumentRule, check_argument_rules, check_schema
 from countersign.policy.values import Agent, Registry, RiskFactor, Tool
@@ -57,13 +58,16 @@ class CompiledTool:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Everything one tenant's calls are judged with. `lanes` remembers what was worked out; it holds no state."""
+    """Everything one tenant's calls are judged with. `lanes` remembers what was worked out; it holds no state, nor do
+    the `shelves` of names that searches look through.
+    """
 
     policy: Policy
     registry: Registry
     agents: Mapping[str, CompiledAgent]
     tools: Mapping[str, CompiledTool]
     index: Index[Rule]
+    shelves: Shelves = field(compare=False, repr=False)
     epoch: int = 0
     lanes: Lanes = field(default_factory=Lanes, compare=False, repr=False)
 
@@ -80,6 +84,7 @@ def build(policy: Policy, registry: Registry, *, epoch: int = 0) -> Bundle:
         agents=MappingProxyType({name: _compile_agent(agent) for name, agent in registry.agents.items()}),
         tools=MappingProxyType({name: _compile_tool(tool) for name, tool in registry.tools.items()}),
         index=Index(policy.rules),
+        shelves=Shelves(registry, policy.rules),
         epoch=epoch,
     )
 
@@ -96,6 +101,7 @@ def with_registry(bundle: Bundle, registry: Registry, *, epoch: int | None = Non
         registry=registry,
         agents=MappingProxyType(agents),
         tools=MappingProxyType(tools),
+        shelves=Shelves(registry, bundle.policy.rules),
         epoch=bundle.epoch if epoch is None else epoch,
         lanes=Lanes(),
     )
@@ -104,7 +110,8 @@ def with_registry(bundle: Bundle, registry: Registry, *, epoch: int | None = Non
 def with_policy(bundle: Bundle, policy: Policy, *, epoch: int | None = None) -> Bundle:
     """Another policy over the same registry; nothing registered is compiled again."""
     epoch = bundle.epoch if epoch is None else epoch
-    return replace(bundle, policy=policy, index=Index(policy.rules), epoch=epoch, lanes=Lanes())
+    shelves = Shelves(bundle.registry, policy.rules)
+    return replace(bundle, policy=policy, index=Index(policy.rules), shelves=shelves, epoch=epoch, lanes=Lanes())
 
 
 def with_epoch(bundle: Bundle, epoch: int) -> Bundle:

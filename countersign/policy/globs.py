@@ -1,7 +1,8 @@
 """Globs and the masks they stand for in, the mask of one name out: `*` within a dotted segment, `**` across them."""
 
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Generic, TypeVar
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import re2
 
@@ -56,7 +57,7 @@ def _encodable(name: str) -> str:
 class Names:
     """Which of many globs one name matches, as the union of their masks."""
 
-    __slots__ = ("_everything", "_exact", "_globs")
+    __slots__ = ("_everything", "_exact", "_globs", "_prefixes")
 
     def __init__(self, masks: Iterable[tuple[str, int]], *, dotted: bool = True) -> None:
         self._everything = 0
@@ -70,6 +71,7 @@ class Names:
             else:
                 globs[glob] = globs.get(glob, 0) | mask
         self._globs = tuple((matcher(glob, dotted=dotted), mask) for glob, mask in globs.items())
+        self._prefixes = tuple(glob.split("*", 1)[0] for glob in globs)
 
     def mask(self, name: str) -> int:
         found = self._everything | self._exact.get(name, 0)
@@ -77,6 +79,64 @@ class Names:
             if mask & ~found and matches(name):
                 found |= mask
         return found
+
+    def patterns(self, mask: int) -> "Patterns":
+        """Those of the globs that stand for any of `mask`."""
+        globs = zip(self._prefixes, self._globs, strict=True)
+        return Patterns(
+            bool(self._everything & mask),
+            frozenset(name for name, bits in self._exact.items() if bits & mask),
+            tuple((prefix, matches) for prefix, (matches, bits) in globs if bits & mask),
+        )
+
+
+class Patterns(NamedTuple):
+    """Globs turned about: not which of them match a name, but which names they match."""
+
+    everything: bool = False
+    exact: frozenset[str] = frozenset()
+    globs: tuple[tuple[str, Callable[[str], bool]], ...] = ()  # each with what its names begin with
+
+    def beside(self, other: "Patterns") -> "Patterns":
+        """What either matches."""
+        return Patterns(self.everything or other.everything, self.exact | other.exact, self.globs + other.globs)
+
+    def among(self, names: Sequence[str], *, after: str = "") -> Iterator[tuple[str, bool]]:
+        """Sorted `names` beyond `after`, in order, each with whether it matches; looked at only as they are taken.
+
+        What lies where no glob can reach is passed over, so that few matches among many names cost little.
+        """
+        start = bisect_right(names, after)
+        if self.everything:
+            for n in range(start, len(names)):
+                yield names[n], True
+            return
+        for first, end in self._spans(names, start):
+            for n in range(first, end):
+                name = names[n]
+                yield name, name in self.exact or any(matches(name) for _, matches in self.globs)
+
+    def _spans(self, names: Sequence[str], start: int) -> Iterator[tuple[int, int]]:
+        """Where in `names` a match can be, in order and each place once."""
+        spans = [_span(names, start, prefix) for prefix in {prefix for prefix, _ in self.globs}]
+        for name in self.exact:
+            n = bisect_left(names, name, start)
+            if n < len(names) and names[n] == name:
+                spans.append((n, n + 1))
+        reached = start
+        for first, end in sorted(spans):
+            if end > reached:
+                yield max(first, reached), end
+                reached = end
+
+
+def _span(names: Sequence[str], start: int, prefix: str) -> tuple[int, int]:
+    """Where in sorted `names` those stand that begin with `prefix`."""
+    first = bisect_left(names, prefix, start)
+    return first, bisect_left(names, 1, first, key=lambda name: not name.startswith(prefix))
+
+
+EVERYTHING = Patterns(everything=True)
 
 
 class Memo(Generic[V]):

@@ -2,13 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from countersign.policy.globs import Memo, Names
+from countersign.policy.globs import Memo, Names, Patterns
 from countersign.policy.rules import Match, Typed
 
 NAMES_KEPT = 4096
 _DOTTED = frozenset({"agent", "tool"})  # other types' ids are not dotted names
+
+
+class Part(StrEnum):
+    """What of a call can be left open, to be searched for."""
+
+    SUBJECT = "subject"
+    RESOURCE = "resource"
+    ACTION = "action"
 
 
 class Matched(Protocol):
@@ -43,6 +52,28 @@ class Index(Generic[M]):
         mask &= _mask(intents, intent, self._intents.mask)
         return [self.rules[n] for n in _bits(mask)]
 
+    def patterns(
+        self, part: Part, subject: tuple[str, str], action: str, resource: tuple[str, str], intent: str, *, among: int
+    ) -> Patterns:
+        """What names the rules of the mask `among` speak of in one part of a call, the others being these. Of a part
+        that is open the type alone counts.
+        """
+        subjects, actions, resources, intents = self._memo
+        mask = among & _mask(intents, intent, self._intents.mask)
+        if part is not Part.SUBJECT:
+            mask &= _mask(subjects, subject, self._subjects.mask)
+        if part is not Part.RESOURCE:
+            mask &= _mask(resources, resource, self._resources.mask)
+        if part is not Part.ACTION:
+            mask &= _mask(actions, action, self._actions.mask)
+        match part:
+            case Part.SUBJECT:
+                return self._subjects.patterns(subject[0], mask)
+            case Part.RESOURCE:
+                return self._resources.patterns(resource[0], mask)
+            case Part.ACTION:
+                return self._actions.patterns(mask)
+
 
 class _Typed:
     """Names, apart for each type of entity."""
@@ -63,6 +94,12 @@ class _Typed:
     def mask(self, entity: tuple[str, str]) -> int:
         names = self._types.get(entity[0])
         return self._all | names.mask(entity[1]) if names else self._all
+
+    def patterns(self, kind: str, mask: int) -> Patterns:
+        names = self._types.get(kind)
+        if self._all & mask:
+            return Patterns(everything=True)
+        return names.patterns(mask) if names else Patterns()
 
 
 def _masks(rules: Sequence[Any], of: Callable[[Match], tuple[str, ...] | None]) -> Iterable[tuple[str, int]]:

@@ -199,6 +199,7 @@ class Registry:
     agents: Mapping[str, Agent] = field(default_factory=dict)
     tools: Mapping[str, Tool] = field(default_factory=dict)
     entities: Mapping[tuple[str, str], Entity] = field(default_factory=dict)
+    people: tuple[str, ...] = ()  # user names of active members: searched for, never judged by
 
 
 @dataclass(frozen=True, slots=True)

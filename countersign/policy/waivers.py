@@ -15,7 +15,8 @@ from countersign.policy import verdicts
 from countersign.policy.bundle import Bundle
 from countersign.policy.cel import Condition, EvaluationError
 from countersign.policy.evaluate import evaluate, facts_of
-from countersign.policy.index import Index
+from countersign.policy.globs import Patterns
+from countersign.policy.index import Index, Part
 from countersign.policy.lanes import VERDICTS_PER_LANE, Key, Lane
 from countersign.policy.laying import lane_of, lay
 from countersign.policy.rules import Match, Rule
@@ -92,11 +93,12 @@ class Waivers:
     it is remembered by its identity; `is` says whether it is still the same.
     """
 
-    __slots__ = ("_index", "all", "remembered")
+    __slots__ = ("_index", "_whole", "all", "remembered")
 
     def __init__(self, waivers: Sequence[Waiver] = ()) -> None:
         self.all = tuple(sorted(waivers, key=lambda one: (one.expires_at, one.id)))  # what ends first is used first
         self._index = Index(self.all)
+        self._whole = (1 << len(self.all)) - 1
         self.remembered: dict[int, tuple[Verdict, tuple[Ready, ...]]] = {}
 
     def could_lift(self, bundle: Bundle, call: Call, verdict: Verdict) -> tuple[Ready, ...]:
@@ -112,6 +114,14 @@ class Waivers:
             self.remembered = {}
         self.remembered[id(verdict)] = (verdict, found)
         return found
+
+    def patterns(self, part: Part, call: Call) -> Patterns:
+        """What names waivers speak of in one part of a call, the others being those of `call`."""
+        if not self.all:
+            return Patterns()
+        subject_type, subject_id, action, resource_type, resource_id, intent = _key(call)
+        subject, resource = (subject_type, subject_id), (resource_type, resource_id)
+        return self._index.patterns(part, subject, action, resource, intent or "", among=self._whole)
 
     def _fitting(self, bundle: Bundle, key: Key, rule: str) -> Iterator[Ready]:
         subject_type, subject_id, action, resource_type, resource_id, intent = key
