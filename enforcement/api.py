@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from countersign import ids
-from enforcement import arap, authn, chance, decide, discovery, http, outcomes, problems, tasks, verification
+from enforcement import arap, authn, chance, decide, discovery, http, outcomes, problems, search, tasks, verification
 from enforcement.http import Request, Response
 from enforcement.problems import Kind, Problem
 
@@ -49,7 +49,7 @@ def named(given: str) -> str:
     return given if _request_id(given) else ids.of("req", chance.salt()[:16])
 
 
-async def _route(request: Request) -> Response:
+async def _route(request: Request) -> Response:  # noqa: PLR0911 - one for each path
     path = request.path
     if "\0" in path:  # no name has one, and PostgreSQL refuses to be asked for it
         raise Problem(Kind.NOT_FOUND)
@@ -63,6 +63,8 @@ async def _route(request: Request) -> Response:
         return await tasks.submit(_posted(request), await authn.caller(request.headers))
     if path.startswith(arap.PATH + "/"):
         return await _task(request, path[len(arap.PATH) + 1 :])
+    if path in search.PARTS:
+        return await search.post(_posted(request), search.PARTS[path])
     if path.startswith(discovery.PATH):
         _only(request, "GET")
         return discovery.document(path)

@@ -1,6 +1,6 @@
 """Headers in, the caller out: which credential speaks, and for whom it may."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
@@ -99,6 +99,16 @@ def reaches(key: KeyView, subject_type: str, subject_id: str) -> bool:
         known = _matches(key, subject_type, subject_id)
         _reached.put(place, known)
     return known
+
+
+def reached(key: KeyView, subject_type: str) -> Callable[[str], bool]:
+    """`reaches` of many subjects of one type, without remembering each."""
+    if key.kind == CredentialKind.AGENT:
+        return lambda subject_id: reaches(key, subject_type, subject_id)
+    agents = subject_type == "agent"
+    named = [*(key.agents if agents else ()), *_globs_of(key, subject_type)]
+    names = globs.Names(((glob, 1) for glob in named), dotted=agents)
+    return lambda subject_id: bool(names.mask(subject_id))
 
 
 def _matches(key: KeyView, subject_type: str, subject_id: str) -> bool:

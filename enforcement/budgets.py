@@ -182,15 +182,19 @@ def share_out(claims: Iterable[Claim], used: dict[Place, int]) -> list[Demand | 
 
 def take(claim: Claim, used: dict[Place, int]) -> Demand | None:
     """The demand that one claim fails on, or None if it is met. Adds to `used` what is taken."""
-    failed = None
-    for demand in claim.demands:
-        if used[demand.place] + demand.amount > demand.limit:
-            failed = demand
-            break
+    failed = over(claim.demands, used)
     if failed is None or not claim.enforced:
         for demand in claim.demands:
             used[demand.place] = min(used[demand.place] + demand.amount, 9 * _MOST)
     return failed
+
+
+def over(demands: Iterable[Demand], used: Mapping[Place, int]) -> Demand | None:
+    """The first that its counter has too little left for."""
+    for demand in demands:
+        if used[demand.place] + demand.amount > demand.limit:
+            return demand
+    return None
 
 
 def charges(demands: Iterable[Demand], now_seconds: int) -> list[dict[str, str]]:

@@ -13,11 +13,11 @@ from countersign.policy.values import Reason
 from enforcement import budgets
 from enforcement.budgets import Claim, Demand, Place
 
-_LOCK = (
+_FIND = (
     'SELECT tenant_id, key, used FROM enforcement_counter WHERE (tenant_id, key, "window") IN'
     " (SELECT * FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[]))"
-    ' ORDER BY tenant_id, key, "window" FOR UPDATE'
 )
+_LOCK = _FIND + ' ORDER BY tenant_id, key, "window" FOR UPDATE'
 _MAKE = (
     'INSERT INTO enforcement_counter (tenant_id, key, "window", used)'
     " SELECT tenant_id, key, start, 0"
@@ -59,6 +59,12 @@ def locked(cursor: CursorWrapper, places: Mapping[Place, int], now: datetime) ->
     return found
 
 
+def used(cursor: CursorWrapper, places: Mapping[Place, int], now: datetime) -> dict[Place, int]:
+    """The same without a lock, and without making any: for who only wants to know."""
+    found = _read(cursor, _rows(places, now), find=_FIND) if places else {}
+    return dict.fromkeys(places, 0) | found
+
+
 def store(cursor: CursorWrapper, places: Mapping[Place, int], used: Mapping[Place, int], now: datetime) -> None:
     """Write what changed."""
     if used:
@@ -82,9 +88,9 @@ def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _read(cursor: CursorWrapper, rows: Sequence[tuple[int, str, datetime]]) -> dict[Place, int]:
+def _read(cursor: CursorWrapper, rows: Sequence[tuple[int, str, datetime]], *, find: str = _LOCK) -> dict[Place, int]:
     if cursor.db.vendor == "postgresql":
-        cursor.execute(_LOCK, _columns(rows))
+        cursor.execute(find, _columns(rows))
     else:  # SQLite: the transaction is the only writer already
         values = ", ".join(["(%s, %s, %s)"] * len(rows))
         cursor.execute(f"{_READ_SQLITE}(VALUES {values})", _flat(cursor, rows))

@@ -6,6 +6,7 @@ What was judged in an older world, or by a clock that is wrong, goes through all
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple, cast
 
@@ -13,8 +14,8 @@ from django.conf import settings
 
 from countersign import ids
 from countersign.policy.evaluate import evaluate
-from countersign.policy.values import Because, Mode, Outcome, Reason
-from countersign.policy.waivers import lift
+from countersign.policy.values import Because, Mode, Outcome, Reason, Verdict
+from countersign.policy.waivers import Lifted, lift
 from enforcement import (
     approved,
     asking,
@@ -103,14 +104,19 @@ def judge(caller: Caller, body: bytes) -> Step:
 def _judge(caller: Caller, asked: Asked) -> Step:
     authn.check_reach(caller.key, asked.call.subject_type, asked.call.subject_id)
     offset = clock.offset
-    world, now = caller.world, at(offset)
+    verdict, lifted = verdict_on(asked, caller.world, now=at(offset))
+    return Step(asked, caller.key, caller.world, ids.of("eva", chance.salt()[:16]), verdict, offset, lifted)
+
+
+def verdict_on(asked: Asked, world: World, *, now: datetime) -> tuple[Verdict, Lifted | None]:
+    """What the policy says of it, and the waiver that would let it through. Pure."""
     verdict = evaluate(world.bundle, asked.call, now=now)
     lifted = None
     if verdict.held_up and world.waivers.all and not asked.approval:
         lifted = lift(world.waivers, world.bundle, asked.call, verdict, now=now)
     if asked.supported is not None:
         verdict, lifted = obliging.judged(world, asked, verdict, lifted, now=now)
-    return Step(asked, caller.key, world, ids.of("eva", chance.salt()[:16]), verdict, offset, lifted)
+    return verdict, lifted
 
 
 # --- many at once
@@ -199,8 +205,8 @@ async def _answer(step: Step) -> bytes:
     if joining is not None:
         return await commit.writer().submit(joining)
     if step.lifted is not None:
-        return await pool.run(_waived, step, _asks(step.world, step.asked))
-    asks = _asks(step.world, step.asked)
+        return await pool.run(_waived, step, asks_of(step.world, step.asked))
+    asks = asks_of(step.world, step.asked)
     if asks.refusal is not None:  # over a cap by itself: no yes could help, so nobody is asked for one
         said = telling.because_of(telling.of_verdict(step.verdict), asks.refusal, outcome=Outcome.DENY)
         return await commit.writer().submit(_judged(step, telling.told(step, said, step.world), budgets.NOTHING))
@@ -229,7 +235,7 @@ def plain(step: Step) -> Judged:
     told = telling.told_verdict(step.verdict, step.world)
     asks = budgets.NOTHING
     if told.said.permitted:
-        asks = _asks(step.world, step.asked)
+        asks = asks_of(step.world, step.asked)
     elif step.asked.approval is not None and step.verdict.reason is not Reason.OBLIGATION_UNSUPPORTED:
         told = telling.told(step, _no_help(told.said), step.world)
     return _judged(step, told, asks)
@@ -253,7 +259,7 @@ def _no_help(said: Said) -> Said:
     return telling.because_of(said, Because(Reason.POLICY_DENIED, words), outcome=Outcome.DENY)
 
 
-def _asks(world: World, asked: Asked) -> Asks:
+def asks_of(world: World, asked: Asked) -> Asks:
     """What the caps of a registered tool ask; nothing else has caps."""
     call = asked.call
     if call.resource_type != "tool":

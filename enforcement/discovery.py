@@ -4,7 +4,7 @@ import re
 
 from django.conf import settings
 
-from enforcement import arap, http, obliging
+from enforcement import arap, http, obliging, search
 from enforcement.http import Response
 from enforcement.problems import Kind, Problem
 
@@ -31,6 +31,7 @@ def document(path: str) -> Response:
             "policy_decision_point": f"{base_url}/{tenant}" if tenant else base_url,
             "access_evaluation_endpoint": base_url + EVALUATION,
             "access_evaluations_endpoint": base_url + EVALUATIONS,
+            **{f"search_{part}_endpoint": base_url + path for path, part in search.PARTS.items()},
             "access_request_endpoint": arap.endpoint(base_url),
             "capabilities": [ACCESS_REQUEST],
             "supported_obligations": list(obliging.SUPPORTED),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from approvals import counting, issuing, requirements, separation
 from approvals.models import Approval, Status
@@ -65,8 +65,7 @@ def use(
         raise NotWaived("no such waiver here") from None
     at = max(now, clock.now())
     _check(waiver, version=version, wanted=wanted, principal=principal, now=at)
-    live = Waiver.objects.filter(pk=waiver.pk, state=State.ACTIVE, expires_at__gt=at, not_before__lte=at)
-    if not live.filter(Q(max_uses__isnull=True) | Q(uses__lt=F("max_uses"))).update(uses=F("uses") + 1):
+    if not _left(waiver, at).update(uses=F("uses") + 1):
         raise NotWaived("its uses or its time are over")
     waiver.uses += 1
     member = moving.member(waiver) | {
@@ -74,6 +73,34 @@ def use(
         "controls": [{"place": one.place, "kind": one.kind} for one in holding.controls_of(waiver)],
     }
     return Use(waiver, waiver.uses, member)
+
+
+def serves(
+    waiver_id: str,
+    *,
+    tenant_id: int,
+    version: int,
+    wanted: Sequence[Requirement],
+    principal: str | None,
+    now: datetime,
+) -> bool:
+    """Whether `use` would take one. Takes none and locks nothing: by the time somebody asks for it, it may be gone."""
+    found = Waiver.objects.select_related("tenant", "request__tenant", "owner__user", "asked_by__user")
+    waiver = found.filter(pk=waiver_id, tenant_id=tenant_id).first()
+    if waiver is None:
+        return False
+    at = max(now, clock.now())
+    try:
+        _check(waiver, version=version, wanted=wanted, principal=principal, now=at)
+    except NotWaived:
+        return False
+    return _left(waiver, at).exists()
+
+
+def _left(waiver: Waiver, at: datetime) -> QuerySet[Waiver]:
+    """The waiver's row, if it has a use left at that time."""
+    live = Waiver.objects.filter(pk=waiver.pk, state=State.ACTIVE, expires_at__gt=at, not_before__lte=at)
+    return live.filter(Q(max_uses__isnull=True) | Q(uses__lt=F("max_uses")))
 
 
 def finish(taken: Use, *, now: datetime) -> None:

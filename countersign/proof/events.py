@@ -62,3 +62,4 @@ class Event(StrEnum):
     WAIVER_USED_UP = "waiver.used_up"
     CONTROL_CHECKED = "control.checked"
     CONTROL_WITHDRAWN = "control.withdrawn"
+    SEARCH_MADE = "search.made"
