@@ -52,7 +52,9 @@ def _told(alert: Alert) -> Told:
 
 def _probed(detail: Mapping[str, Any]) -> str:
     minutes = int(detail["window_seconds"]) // 60
+    open_ = any(str(detail[name]).endswith("*") for name in ("agent", "tool", "method"))
+    what = "Searched" if open_ else "Refused"
     return (
-        f"Refused {detail['refusals']} times within {minutes} minutes with little changed each time: "
+        f"{what} {detail['refusals']} times within {minutes} minutes with little changed each time: "
         "it may be feeling out where a limit lies."
     )

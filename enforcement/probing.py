@@ -1,7 +1,8 @@
 """The decisions of the last minutes in; an alert out for each agent that feels out where a threshold lies.
 
 Read from the evidence after the fact, so that no decision waits for it. A call refused for what is in it says a little
-about the limit; the same call again and again with one number changed finds it.
+about the limit; the same call again and again with one number changed finds it. A search with arguments says as much,
+found or not, and nobody keeps what they were.
 """
 
 import re
@@ -17,6 +18,7 @@ from django.db.models import Max
 
 from countersign.policy.values import Reason
 from countersign.proof import canonical
+from countersign.proof.events import Event
 from evidence import alerts, kept, keys
 from evidence.ledger import Actor
 from evidence.models import Record
@@ -33,6 +35,7 @@ REFUSED = 20
 
 LOOKED_THROUGH = 200_000  # newest journal rows; at more than 300 decisions a second the window gets shorter
 _AT_MOST = 2_000  # refusals judged in one round
+_ANY = "*"  # in the place of what was searched for
 _NUMBERS = 10  # of one call; the rest are not looked at
 _CHUNK = 500
 _SYSTEM = Actor(type="system", id="enforcement")
@@ -43,12 +46,13 @@ _BY_VALUE = frozenset(
      Reason.APPROVAL_REQUIRED}
 )  # fmt: skip
 
-_REFUSED = (
+_RECORDS = (
     'SELECT session, "transaction", body FROM evidence_record'
-    " WHERE id > %s AND event = 'decision.made' AND recorded_at >= %s AND {found} > 0 ORDER BY id DESC LIMIT %s"
+    " WHERE id > %s AND event = %s AND recorded_at >= %s AND {found} > 0 ORDER BY id DESC LIMIT %s"
 )
 _FOUND = {"postgresql": "position(%s::bytea in body)", "sqlite": "instr(body, %s)"}
 _NOT_PERMITTED = b'"permitted":false'  # how every record of a refusal has it; a text within one would carry backslashes
+_WITH_ARGUMENTS = b'"arguments":true'  # the same of a search that gave some
 _NUMBER = re.compile(r"[+-]?\d{1,30}(?:[.,]\d{1,30})?").fullmatch
 
 
@@ -74,7 +78,7 @@ class Refused:
 
 def look(now: datetime) -> int:
     """Fire for everybody who probes. How many alerts that were."""
-    suspects = probing(_with_arguments(_refused(now)))
+    suspects = probing([*_with_arguments(_refused(now)), *_searched(now)])
     return sum(_fire(place, refusals, now=now) for place, refusals in sorted(suspects.items()))
 
 
@@ -102,16 +106,39 @@ def probing(refusals: Iterable[Refused]) -> Mapping[Place, int]:
 
 
 def _refused(now: datetime) -> list[Refused]:
-    """Refusals that say something about a limit, newest first. Bounded, whatever the traffic."""
+    """Refusals that say something about a limit, newest first."""
+    read = _records(Event.DECISION_MADE, _NOT_PERMITTED, now)
+    return [_read(one, case) for one, case in read if one["predicate"]["decision"]["reason"] in _BY_VALUE]
+
+
+def _searched(now: datetime) -> Iterator[Refused]:
+    """Searches that say something about a limit: those with arguments, as calls that nobody kept."""
+    for statement, case in _records(Event.SEARCH_MADE, _WITH_ARGUMENTS, now):
+        said = statement["predicate"]
+        if said["detail"]["continued"]:
+            continue  # the same question's next page
+        about = said["detail"]["about"]
+        subject, resource = (_entity(about[name], own) for name, own in (("subject", "agent"), ("resource", "tool")))
+        method = about["action"]["name"] if "action" in about else _ANY
+        yield Refused(Place(said["log"], said["actor"]["id"], subject, resource, method), "", case)
+
+
+def _entity(named: Mapping[str, Any], own: str) -> str:
+    name = str(named.get("id", _ANY))
+    return name if named["type"] == own else f"{named['type']}:{name}"
+
+
+def _records(event: Event, having: bytes, now: datetime) -> list[tuple[dict[str, Any], tuple[str, str]]]:
+    """The statements of one event with those bytes in them, each with its session and transaction, newest first.
+    Bounded, whatever the traffic.
+    """
     top = Record.objects.aggregate(top=Max("id"))["top"] or 0
     since = connection.ops.adapt_datetimefield_value(now - WINDOW)
     with connection.cursor() as cursor:
-        cursor.execute(
-            _REFUSED.format(found=_FOUND[connection.vendor]), [top - LOOKED_THROUGH, since, _NOT_PERMITTED, _AT_MOST]
-        )
+        sql = _RECORDS.format(found=_FOUND[connection.vendor])
+        cursor.execute(sql, [top - LOOKED_THROUGH, event.value, since, having, _AT_MOST])
         rows = cursor.fetchall()
-    read = [(canonical.loads_object(bytes(body)), (session, case)) for session, case, body in rows]
-    return [_read(one, case) for one, case in read if one["predicate"]["decision"]["reason"] in _BY_VALUE]
+    return [(canonical.loads_object(bytes(body)), (session, case)) for session, case, body in rows]
 
 
 def _read(statement: Mapping[str, Any], case: tuple[str, str]) -> Refused:

@@ -38,7 +38,7 @@ from evidence.ledger import Actor
 
 PATH: Final = "/access/v1/search/"
 PARTS: Final = {PATH + part: part for part in Part}
-SECONDS: Final = 0.1  # of judging for one page; what is found by then is the page, and its token leads on
+SECONDS: Final = 0.1  # of this thread's own time; what is found by then is the page, and its token leads on
 _THREADS, _WAITING = 2, 64
 
 _pool = Pool(threads=_THREADS, waiting=_WAITING)
@@ -89,8 +89,8 @@ def answer(caller: Caller, part: Part, body: bytes) -> bytes:
     call = query.asked.call
     if part is not Part.SUBJECT:
         authn.check_reach(caller.key, call.subject_type, call.subject_id)
-    offset, until = clock.offset, time.monotonic() + SECONDS
-    scan = scanned(query, caller, now=at(offset), late=lambda: time.monotonic() >= until)
+    offset, until = clock.offset, time.thread_time() + SECONDS
+    scan = scanned(query, caller, now=at(offset), late=lambda: time.thread_time() >= until)
     return moments.of(caller.world, lambda moment: _told(query, caller, scan, moment), judged_by=offset)
 
 
@@ -245,6 +245,7 @@ def _record(
             "searched": query.part.value,
             "about": _about(query.part, call),
             "arguments": bool(call.arguments),
+            "continued": bool(query.page.after),
             "found": len(results),
             "more": more,
             "results": digests.sha256(canonical.dumps(results)),

@@ -10,6 +10,7 @@ from evidence import alerts, clock, ledger
 from outbox.queue import handler_of
 from tests.approvals.browsing import signed_in, text
 from tests.enforcement.machine import ask, big, question
+from tests.enforcement.test_search import find
 from tests.worlds import World, world
 
 
@@ -85,6 +86,26 @@ class TestDenials:
         for cents in range(probing.CHANGED):
             ask(own.pep_key, question(arguments={"order": "A-1", "amount": f"98.0{cents}"}))
         assert [alert["alert"] for alert in fired(own)] == ["threshold.probed"]
+
+
+class TestSearches:
+    def test_abuse_145_with_ever_other_arguments_are_told(self, own: World) -> None:
+        for n in range(probing.REFUSED):
+            find(own.pep_key, "action", big(f"{100 + n}.00"))
+        (alert,) = fired(own)
+        assert (alert["agent"], alert["tool"], alert["method"]) == ("support-bot", "payments.refund", "*")
+        assert "Searched 20 times within 10 minutes" in text(signed_in(own.ada).get("/"))
+
+    def test_without_arguments_or_from_page_to_page_are_work(self, own: World) -> None:
+        for _ in range(probing.REFUSED):
+            find(own.pep_key, "resource", arguments={})
+        own.with_policy("version: 1\nname: n\nrules: [{id: all, effect: allow}]\n")
+        own.apply(tools=[{"id": f"t-{n:02}", "group": "crm", "owner": own.username("dana"), "risk_tier": 1,
+                          "methods": ["create"]} for n in range(probing.REFUSED)])  # fmt: skip
+        first = find(own.pep_key, "resource", page={"limit": 1})
+        while token := first.json["page"]["next_token"]:
+            first = find(own.pep_key, "resource", page={"token": token})
+        assert fired(own) == []
 
 
 KEEPS = {"settings": {"keep_arguments": True}}

@@ -300,7 +300,7 @@ class TestRecord:
                 "subject": {"type": "agent"}, "resource": {"type": "tool", "id": "payments.refund"},
                 "action": {"name": "create"},
             },
-            "arguments": True, "found": 1, "more": False, "results": said["detail"]["results"],
+            "arguments": True, "continued": False, "found": 1, "more": False, "results": said["detail"]["results"],
             "policy": reply.context["policy"], "registry": reply.context["registry"],
         }  # fmt: skip
         assert not any(word in str(found) for word in ("A-secret-order", "11.11"))
