@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import connectors, decision, evaluate, evaluations, scrub, slack_click, waivers, waivers_expire
+from bench import connectors, decision, evaluate, evaluations, scrub, search, slack_click, waivers, waivers_expire
 
 OUT = Path(__file__).parent.parent / "var" / "bench.json"
 SUITES = {
     "evaluate": evaluate.rows,
     "waivers": waivers.rows,
     "expire": waivers_expire.rows,
+    "search": search.rows,
     "decision": decision.rows,
     "evaluations": evaluations.rows,
     "scrub": scrub.rows,

@@ -146,7 +146,7 @@ class TestFound:
         excepting.granted(own, max_uses=1)
         for _ in range(2):  # finding takes none
             assert names(find(own.pep_key, "subject", big())) == ["support-bot"]
-            assert names(find(own.pep_key, "resource", big())) == ["payments.refund"]
+            assert names(find(own.pep_key, "resource", using("apr_other", big()))) == ["payments.refund"]
         assert excepting.call(own).told[0] is True
         assert names(find(own.pep_key, "subject", big())) == []
         assert excepting.call(own).told[0] is False
