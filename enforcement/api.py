@@ -64,7 +64,7 @@ async def _route(request: Request) -> Response:  # noqa: PLR0911 - one for each 
     if path.startswith(arap.PATH + "/"):
         return await _task(request, path[len(arap.PATH) + 1 :])
     if path in search.PARTS:
-        return await search.post(_posted(request), search.PARTS[path])
+        return await search.post(_asked(request), search.PARTS[path])
     if path.startswith(discovery.PATH):
         _only(request, "GET")
         return discovery.document(path)

@@ -430,7 +430,7 @@ class TestRefused:
 
     def test_is_any_other_method_type_or_path(self, acme: World) -> None:
         assert get(PATH + "subject", acme.pep_key).status == 405
-        assert post(PATH + "subject", acme.pep_key, b"{}", content_type="text/plain").status == 415
+        assert post(PATH + "subject", acme.pep_key, b"{}", content_type="text/plain").status == 400
         assert post(PATH + "people", acme.pep_key, question()).status == 404
 
 
