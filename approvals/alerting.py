@@ -42,12 +42,18 @@ def _told(alert: Alert) -> Told:
         case "connector.changed":
             words = f"{detail['by']} entered other credentials. Another administrator can undo or confirm that."
             return Told(alert.at, str(detail["kind"]), words, "/admin/connectors/access/")
+        case "outcome.indeterminate":
+            words = "Nobody knows how this call ended. The same call is denied until a person reconciles it."
+            return Told(alert.at, " · ".join(_place(detail).values()), words, f"/executions/{detail['evaluation']}/")
         case "outcome.diverged":
-            action = detail["action"]
-            place = {name: action[name] for name in ("agent", "tool") if name in action}
+            place = _place(detail)
             words = "An independent verifier saw another effect than was reported."
             return Told(alert.at, " · ".join(place.values()), words, f"/decisions/?{urlencode(place)}")
     return Told(alert.at, alert.name, "An alert was recorded.", "/evidence/")
+
+
+def _place(detail: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(detail["action"][name]) for name in ("agent", "tool") if name in detail["action"]}
 
 
 def _probed(detail: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from registry.models import Tenant
 ALARM = "connectors.alarm"
 DIVERGED = "outcome.diverged"
 CHANGED = "connector.changed"
+UNKNOWN_END = "outcome.indeterminate"
 
 
 @receiver(alert_fired)
@@ -42,9 +43,7 @@ def tell(payload: Mapping[str, Any]) -> None:
 
 def _diverged(tenant: Tenant, detail: Mapping[str, Any]) -> str:
     """In names of the registry and ids alone; what the verifier wrote stays in the house."""
-    action = detail["action"]
-    names = {name: str(action[name]) for name in ("agent", "tool") if name in action}
-    what = plain.line(" · ".join((*names.values(), str(action.get("method", "")))), most=200)
+    names, what = _action(detail)
     return "\n".join(
         (
             f"Countersign: a call of {tenant.slug} had another effect than was reported",
@@ -53,6 +52,25 @@ def _diverged(tenant: Tenant, detail: Mapping[str, Any]) -> str:
             f"{settings.COUNTERSIGN.base_url}/decisions/?{urlencode(names)}",
         )
     )
+
+
+def _unknown_end(tenant: Tenant, detail: Mapping[str, Any]) -> str:
+    _, what = _action(detail)
+    return "\n".join(
+        (
+            f"Countersign: nobody knows how a call of {tenant.slug} ended",
+            f"{what}: it was begun and its end was never told. Evaluation {detail['evaluation']}.",
+            "The same call is denied until an operator or administrator says whether it took effect.",
+            f"{settings.COUNTERSIGN.base_url}/executions/{detail['evaluation']}/",
+        )
+    )
+
+
+def _action(detail: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    """Agent and tool by name, and both with the method on one line."""
+    action = detail["action"]
+    names = {name: str(action[name]) for name in ("agent", "tool") if name in action}
+    return names, plain.line(" · ".join((*names.values(), str(action.get("method", "")))), most=200)
 
 
 def _changed(tenant: Tenant, detail: Mapping[str, Any]) -> str:
@@ -68,4 +86,8 @@ def _changed(tenant: Tenant, detail: Mapping[str, Any]) -> str:
     )
 
 
-_WORDS: Mapping[str, Callable[[Tenant, Mapping[str, Any]], str]] = {DIVERGED: _diverged, CHANGED: _changed}
+_WORDS: Mapping[str, Callable[[Tenant, Mapping[str, Any]], str]] = {
+    DIVERGED: _diverged,
+    CHANGED: _changed,
+    UNKNOWN_END: _unknown_end,
+}

@@ -3,7 +3,7 @@
 Money is counted in whole millionths of its currency, so that it adds up exactly.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, NamedTuple
@@ -217,6 +217,39 @@ def window(seconds: int, now_seconds: int) -> int:
     return now_seconds - now_seconds % seconds
 
 
-def keys_of(charged: Iterable[Mapping[str, str]], cap: Reason) -> list[tuple[str, int, int]]:
-    """Counter key, window and amount of the charges of one cap."""
-    return [(row["key"], int(row["window"]), int(row["amount"])) for row in charged if row["cap"] == cap]
+# --- what a call really used, told after it ran
+
+
+class Move(NamedTuple):
+    """How much more, or less, one counter counts in one window."""
+
+    key: str
+    window: int
+    by: int
+
+
+def undeclared(plan: Plan, now_seconds: int) -> list[dict[str, str]]:
+    """The charge of a call that declared no tokens, where tokens are counted: nothing yet."""
+    if plan.tokens is None or plan.tokens.per_day is None:
+        return []
+    return [charge(Demand(plan.tokens_place, Reason.TOKEN_CAP, DAY, plan.tokens.per_day, 0, ""), now_seconds)]
+
+
+def corrected(
+    charged: Sequence[Mapping[str, str]], used: Mapping[Reason, int], *, down: Collection[Reason]
+) -> tuple[list[dict[str, str]], list[Move]]:
+    """The charges as they count once it is known what was used, and the moves of the counters there.
+
+    Whatever was used beyond its charge counts. Less than the charge counts only for the caps in `down`: whose word may
+    lower which is the caller's to know.
+    """
+    after, moves = [], []
+    for row in charged:
+        cap, before = Reason(row["cap"]), int(row["amount"])
+        now = min(used.get(cap, before), _MOST)
+        if now < before and cap not in down:
+            now = before
+        after.append({**row, "amount": str(now)})
+        if now != before:
+            moves.append(Move(row["key"], int(row["window"]), now - before))
+    return after, moves

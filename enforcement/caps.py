@@ -9,9 +9,8 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from countersign.policy.values import Reason
 from enforcement import budgets
-from enforcement.budgets import Claim, Demand, Place
+from enforcement.budgets import Claim, Demand, Move, Place
 
 _FIND = (
     'SELECT tenant_id, key, used FROM enforcement_counter WHERE (tenant_id, key, "window") IN'
@@ -31,10 +30,11 @@ _STORE = (
 )
 _READ_SQLITE = 'SELECT tenant_id, key, used FROM enforcement_counter WHERE (tenant_id, key, "window") IN '
 _MAKE_SQLITE = 'INSERT INTO enforcement_counter (tenant_id, key, "window", used) VALUES '
-_GIVE_BACK = (
-    "UPDATE enforcement_counter SET used = CASE WHEN used > %s THEN used - %s ELSE 0 END"
+_MOVE = (
+    "UPDATE enforcement_counter SET used = CASE WHEN used < %s THEN 0 WHEN used > %s THEN used ELSE used + %s END"
     ' WHERE tenant_id = %s AND key = %s AND "window" = %s'
 )
+_FULL = 8 * 10**18  # beyond every cap, and one more call's worth still fits the column
 
 
 def reserve(cursor: CursorWrapper, claims: Sequence[Claim], now: datetime) -> list[Demand | None]:
@@ -77,11 +77,19 @@ def _rows(places: Mapping[Place, int], now: datetime) -> list[tuple[int, str, da
     return [(*place, _moment(budgets.window(places[place], seconds))) for place in sorted(places)]
 
 
-def give_back(cursor: CursorWrapper, tenant_id: int, charged: Iterable[Mapping[str, str]]) -> None:
-    """Return the spend of a call that never ran. Rate and tokens are never given back."""
-    for key, window, amount in sorted(budgets.keys_of(charged, Reason.SPEND_CAP)):
+def move(cursor: CursorWrapper, tenant_id: int, moves: Iterable[Move]) -> None:
+    """Count more or less in windows that may be over by now. A counter never falls below nothing."""
+    for key, window, by in sorted(moves):
+        if by > 0:
+            _make_one(cursor, (tenant_id, key, _moment(window)))
         start = cursor.db.ops.adapt_datetimefield_value(_moment(window))
-        cursor.execute(_GIVE_BACK, [amount, amount, tenant_id, key, start])
+        cursor.execute(_MOVE, [-by, _FULL, by, tenant_id, key, start])
+
+
+def _make_one(cursor: CursorWrapper, row: tuple[int, str, datetime]) -> None:
+    """Unless it is there: what was charged nothing has no counter yet."""
+    if not _read(cursor, [row]):
+        _make(cursor, [row])
 
 
 def _moment(seconds: int) -> datetime:

@@ -1,6 +1,7 @@
 """One evaluation request in, or many in one, durable answers out. The only file that knows the order of the steps.
 
-credential → reach → policy (agent, tool, group, method, intent, schema, rules) → waiver → approval → caps → record.
+credential → reach → policy (agent, tool, group, method, intent, schema, rules) → unsettled run → waiver → approval →
+caps → record.
 What was judged in an older world, or by a clock that is wrong, goes through all of it again.
 """
 
@@ -33,6 +34,7 @@ from enforcement import (
     parse,
     pool,
     telling,
+    unsettled,
     waived,
 )
 from enforcement.asking import Step
@@ -48,6 +50,7 @@ from enforcement.problems import Kind, Problem, unavailable
 from enforcement.telling import Said, Told
 
 ROUNDS = 4
+_SAY_WHY = (Reason.OBLIGATION_UNSUPPORTED, Reason.UNRECONCILED)  # denials that are told as they are to an approval
 AT_ONCE = 4096  # bytes of a body that is judged on the event loop; ten times what a call needs
 
 
@@ -110,7 +113,7 @@ def _judge(caller: Caller, asked: Asked) -> Step:
 
 def verdict_on(asked: Asked, world: World, *, now: datetime) -> tuple[Verdict, Lifted | None]:
     """What the policy says of it, and the waiver that would let it through. Pure."""
-    verdict = evaluate(world.bundle, asked.call, now=now)
+    verdict = unsettled.judged(world, asked.call, evaluate(world.bundle, asked.call, now=now))
     lifted = None
     if verdict.held_up and world.waivers.all and not asked.approval:
         lifted = lift(world.waivers, world.bundle, asked.call, verdict, now=now)
@@ -236,7 +239,7 @@ def plain(step: Step) -> Judged:
     asks = budgets.NOTHING
     if told.said.permitted:
         asks = asks_of(step.world, step.asked)
-    elif step.asked.approval is not None and step.verdict.reason is not Reason.OBLIGATION_UNSUPPORTED:
+    elif step.asked.approval is not None and step.verdict.reason not in _SAY_WHY:
         told = telling.told(step, _no_help(told.said), step.world)
     return _judged(step, told, asks)
 

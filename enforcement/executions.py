@@ -1,11 +1,12 @@
 """Custody of what a PEP does with an allow: reserved → executing → committed, failed or indeterminate. Blocking.
 
-`executing` is won by one UPDATE or one INSERT; a second claim loses, so a replayed allow cannot run twice. Spend comes
-back only if the call never ran; after `executing` nothing that the caller says gives it back.
+`executing` is won by one UPDATE or one INSERT; a second claim loses, so a replayed allow cannot run twice. The same end
+told again is one fact. What is indeterminate blocks its action until a person reconciles it (`unsettled`,
+`reconciling`): the tenant's epoch rises, so that it counts from the next call.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,20 +17,24 @@ from django.db.models import Q
 from approvals import lifecycle
 from approvals.models import AccessRequest
 from approvals.signals import Change
+from countersign.proof import digests
 from countersign.proof.events import Event
-from enforcement import caps
+from enforcement import spending
 from enforcement.allowed import Allowed, decided, of_record
 from enforcement.memory import World
 from enforcement.models import Custody, Execution
 from enforcement.moments import Moment
 from enforcement.problems import Kind, Problem
-from evidence import ledger
+from enforcement.spending import Used
+from evidence import alerts, ledger
 from evidence.ledger import Actor
 from outbox.queue import enqueue
-from registry.models import CredentialKind
+from registry import changes
+from registry.models import Tenant
 from registry.snapshot import KeyView
 
 REMINDER = "enforcement.custody"
+UNKNOWN_END = "outcome.indeterminate"
 OPEN = (Custody.RESERVED, Custody.EXECUTING)
 _AFTER = {
     Custody.EXECUTING: (Custody.RESERVED,),
@@ -41,13 +46,18 @@ _AFTER = {
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a PEP says. `key` marks repeats of this one report; `told` is the rest of it, kept beside the evidence."""
+    """What a PEP says. `key` marks repeats of this one report; `told` is the rest of it, kept beside the evidence.
+
+    `action` names what the allow was for, by its digest and the salt of its commitment, as the answer told them.
+    """
 
     evaluation_id: str
     status: Custody
     member: Mapping[str, Any]
     told: Mapping[str, Any]
     key: str = ""
+    used: Used = field(default_factory=dict)
+    action: tuple[str, bytes] | None = None
 
 
 def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custody:
@@ -55,23 +65,32 @@ def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custo
     allowed = _allowed(said.evaluation_id, key, world)
     asked = request_of(allowed.request_id, tenant_id=world.tenant_id)
     row = Execution.objects.select_for_update().filter(pk=said.evaluation_id, tenant_id=world.tenant_id).first()
-    if row is None:
-        _first(said, allowed, key=key, world=world, moment=moment)
-    elif _is_repeat(row, said):
+    if row is not None and _is_repeat(row, said):
         return Custody(row.status)
+    before = Custody(row.status) if row else Custody.RESERVED
+    if row is None:
+        row = _first(said, allowed, key=key, world=world, moment=moment)
     else:
         _next(row, said, moment)
+    corrections: Mapping[str, Any] = {}
     if said.status is Custody.EXECUTING:
         remind(
             said.evaluation_id, tenant=world.tenant, status=Custody.EXECUTING,
             at=moment.now + settings.COUNTERSIGN.execution_limit,
         )  # fmt: skip
-    elif said.status is Custody.FAILED and (row is None or row.status == Custody.RESERVED):
-        _never_ran(key, world.tenant_id, allowed.charges, moment)
+    else:
+        corrections = spending.reported(
+            row, before, said.used, kind=key.kind, allowed=allowed, world=world, cursor=moment.cursor
+        )
     actor = Actor(key.kind, key.key_id, {"method": "bearer"})
     member = {"evaluation_id": said.evaluation_id, **said.member}
-    record(Event.EXECUTION_REPORTED, allowed, tenant=world.tenant, actor=actor, now=moment.now, execution=member)
+    record(
+        Event.EXECUTION_REPORTED, allowed, tenant=world.tenant, actor=actor, now=moment.now, execution=member,
+        **corrections,
+    )  # fmt: skip
     announce(asked)
+    if said.status is Custody.INDETERMINATE:
+        _block(row, allowed, tenant=Tenant.objects.get(pk=world.tenant_id), now=moment.now)
     return said.status
 
 
@@ -93,15 +112,18 @@ def overdue(evaluation_id: str, status: Custody, *, now: datetime) -> datetime |
         lapsed = status is Custody.RESERVED
         after = Custody.LAPSED if lapsed else Custody.INDETERMINATE
         Execution.objects.filter(pk=evaluation_id, status=status).update(status=after, finished_at=now)
+        corrections: Mapping[str, Any] = {}
         if lapsed:
             with transaction.get_connection().cursor() as cursor:
-                caps.give_back(cursor, row.tenant_id, row.budget)
+                corrections = spending.never_taken_up(row, cursor=cursor)
         event = Event.EXECUTION_REPORTED if lapsed else Event.EXECUTION_INDETERMINATE
         allowed = of_record(ledger.find(found.tenant.slug, evaluation_id) or {})
         actor = Actor("system", "enforcement")
         member = {"evaluation_id": evaluation_id, "status": after.value}
-        record(event, allowed, tenant=found.tenant.slug, actor=actor, now=now, execution=member)
+        record(event, allowed, tenant=found.tenant.slug, actor=actor, now=now, execution=member, **corrections)
         announce(asked)
+        if not lapsed:
+            _block(row, allowed, tenant=found.tenant, now=now)
     return None
 
 
@@ -114,6 +136,17 @@ def announce(asked: AccessRequest | None) -> None:
     """Who approved it hears what became of it, wherever they were asked. Who granted a waiver is spared each use."""
     if asked is not None and asked.asked_by_id is None:
         lifecycle.announce(asked, Change.REPORTED)
+
+
+def _block(row: Execution, allowed: Allowed, *, tenant: Tenant, now: datetime) -> None:
+    """Let nobody repeat the action from the next call on, and tell those who can find out what became of it.
+
+    The tenant's row last, as everywhere. Where the action is not known, nothing is blocked and nobody called.
+    """
+    if row.action_digest:
+        about = {"evaluation": row.pk, "action": dict(allowed.action)}
+        alerts.fire(UNKNOWN_END, tenant=tenant.slug, actor=Actor("system", "enforcement"), now=now, detail=about)
+        changes.bump(tenant, registry=False)
 
 
 def remind(evaluation_id: str, *, tenant: str, at: datetime, status: Custody) -> None:
@@ -143,7 +176,7 @@ def hold(evaluation_id: str, allowed: Allowed, *, tenant_id: int, credential_id:
     )  # fmt: skip
 
 
-def _first(said: Report, allowed: Allowed, *, key: KeyView, world: World, moment: Moment) -> None:
+def _first(said: Report, allowed: Allowed, *, key: KeyView, world: World, moment: Moment) -> Execution:
     """An allow that used no approval comes into custody with its first report: whose INSERT holds has won.
 
     Raises Problem (409).
@@ -153,12 +186,12 @@ def _first(said: Report, allowed: Allowed, *, key: KeyView, world: World, moment
     if allowed.is_reserved or said.status is Custody.COMMITTED:
         raise _conflict(Custody.RESERVED)
     executing = said.status is Custody.EXECUTING
-    Execution.objects.create(
+    return Execution.objects.create(
         evaluation_id=said.evaluation_id,
         tenant_id=world.tenant_id,
         credential_id=key.id,
         request_id=allowed.request_id,
-        action_digest="",
+        action_digest=_action(said, allowed),
         thread=allowed.thread,
         status=said.status,
         reserved_at=moment.now,
@@ -170,28 +203,44 @@ def _first(said: Report, allowed: Allowed, *, key: KeyView, world: World, moment
     )
 
 
+def _action(said: Report, allowed: Allowed) -> str:
+    """The action that a plain allow was for, which its record only commits to. Raises Problem (400).
+
+    Without a transaction equal calls are told apart by nothing: another one is no repetition, and is not blocked.
+    """
+    if said.action is None:
+        return ""
+    digest, salt = said.action
+    if len(salt) != digests.SALT_BYTES or digests.commitment(salt, digest) != allowed.commitment:
+        raise Problem(Kind.MALFORMED, "`action_digest` and `commitment_salt` are not those of this evaluation.")
+    return digest if allowed.transaction else ""
+
+
 def _is_repeat(row: Execution, said: Report) -> bool:
-    """The same report again, its answer having been lost: nothing happens twice, and nobody is refused for it."""
-    return bool(said.key) and row.report.get("key") == said.key and row.status == said.status
+    """The same report again: nothing happens twice, and nobody is refused for it.
+
+    A claim is told from a rival's by its key. An end is one fact, whoever repeats it, unless it has another result.
+    """
+    if row.status != said.status:
+        return False
+    if said.status is Custody.EXECUTING:
+        return bool(said.key) and row.report.get("key") == said.key
+    mine = row.report.get("result_digest")
+    return bool(said.told.get("result_digest", mine) == mine)
 
 
 def _next(row: Execution, said: Report, moment: Moment) -> None:
     """One guarded UPDATE; raises Problem (409) if the execution is not where this can follow."""
-    changes: dict[str, Any] = {"status": said.status, "report": {**row.report, **said.told, "key": said.key}}
+    moved: dict[str, Any] = {"status": said.status, "report": {**row.report, **said.told, "key": said.key}}
     rows = Execution.objects.filter(pk=row.pk, status__in=_AFTER[said.status])
     if said.status is Custody.EXECUTING:
         rows = rows.filter(Q(deadline__isnull=True) | Q(deadline__gt=moment.now))  # none: it may be taken up any time
-        changes |= {"started_at": moment.now, "deadline": moment.now + settings.COUNTERSIGN.execution_limit}
+        moved |= {"started_at": moment.now, "deadline": moment.now + settings.COUNTERSIGN.execution_limit}
     else:
-        changes |= {"finished_at": moment.now}
-    if not rows.update(**changes):
+        moved |= {"finished_at": moment.now}
+    if not rows.update(**moved):
         raise _conflict(Custody(row.status))
-
-
-def _never_ran(key: KeyView, tenant_id: int, charges: tuple[Mapping[str, str], ...], moment: Moment) -> None:
-    """Spend returns on a PEP's word alone: an agent that enforces upon itself could run the call and say it did not."""
-    if key.kind == CredentialKind.PEP:
-        caps.give_back(moment.cursor, tenant_id, charges)
+    row.status = said.status
 
 
 def _conflict(status: Custody) -> Problem:
@@ -207,6 +256,7 @@ def record(
     now: datetime,
     execution: Mapping[str, Any],
     event_id: str | None = None,
+    **members: Mapping[str, Any],
 ) -> None:
     """One more record of an execution, in the thread of its decision, whose lock the caller holds."""
     ledger.append(
@@ -222,4 +272,5 @@ def record(
         request=allowed.request_id,
         action=allowed.action,
         execution=execution,
+        **members,
     )

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
-from registry.models import Credential, Tenant
+from registry.models import Credential, Membership, Tenant
 
 
 class Attempt(models.Model):
@@ -77,6 +77,8 @@ class Custody(models.TextChoices):
 class Execution(models.Model):
     """What a PEP does with one allow. Made with the allow if an approval or a waiver was used, else by the first word
     about it. Without a `deadline` a reservation does not lapse: nobody knows whether its PEP reports at all.
+    `action_digest` is the action that nobody may repeat while its end is unknown; empty if equal calls are told apart
+    by nothing. `budget` is what it counts for now, after all corrections.
     """
 
     evaluation_id = models.CharField(max_length=40, primary_key=True)
@@ -96,8 +98,16 @@ class Execution(models.Model):
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(status__in=Custody.values), name="execution_status_is_known")]
         indexes = [
-            models.Index(fields=["deadline"], condition=Q(status__in=["reserved", "executing"]), name="execution_due")
+            models.Index(fields=["deadline"], condition=Q(status__in=["reserved", "executing"]), name="execution_due"),
+            models.Index(
+                fields=["tenant", "finished_at"], condition=Q(status="indeterminate"), name="execution_unsettled"
+            ),
         ]
+
+    @classmethod
+    def unsettled(cls, tenant_id: int) -> models.QuerySet["Execution"]:
+        """Those whose action waits for a person's word."""
+        return cls.objects.filter(tenant_id=tenant_id, status=Custody.INDETERMINATE).exclude(action_digest="")
 
 
 class Finding(models.TextChoices):
@@ -123,4 +133,26 @@ class Verification(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(finding__in=Finding.values), name="verification_finding_is_known"),
             models.UniqueConstraint(fields=["execution", "credential", "digest"], name="verification_said_once"),
+        ]
+
+
+class Reconciliation(models.Model):
+    """What one person found out about an execution whose end nobody knew; `id` is its record's. Once for each.
+
+    The record has digests of the words: words may quote, and records cannot be deleted.
+    """
+
+    id = models.CharField(max_length=40, primary_key=True)
+    execution = models.OneToOneField(Execution, on_delete=models.PROTECT, related_name="reconciliation")
+    by = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="+")
+    outcome = models.CharField(max_length=14, choices=Custody.choices)
+    reason = models.TextField()
+    evidence = models.TextField()
+    made_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(outcome__in=[Custody.COMMITTED, Custody.FAILED]), name="reconciliation_outcome_is_an_end"
+            )
         ]

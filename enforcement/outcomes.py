@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from countersign.proof import canonical, digests
-from enforcement import authn, decide, executions, http, moments, parse, pool
+from countersign.proof import base64text, canonical, digests
+from enforcement import authn, decide, executions, http, moments, parse, pool, spending
 from enforcement.authn import Caller
 from enforcement.executions import Report
 from enforcement.group import Stale
@@ -62,9 +62,19 @@ def _report(document: Mapping[str, Any], key: str) -> Report:
         member["result_digest"] = digest_of(told["result_digest"])
     if "changes" in told:
         member["changes_digest"] = _changes(told["changes"])
-    if "usage" in told and not isinstance(told["usage"], dict):
-        raise Problem(Kind.MALFORMED, "`usage` must be an object.")
-    return Report(evaluation_id, _SAYABLE[status], member, told, key)
+    used = spending.read(told["usage"]) if "usage" in told else spending.NONE
+    return Report(evaluation_id, _SAYABLE[status], member, told, key, used, _action(document))
+
+
+def _action(document: Mapping[str, Any]) -> tuple[str, bytes] | None:
+    """What the allow was for, as its answer told it: both members or none."""
+    digest, salt = document.get("action_digest"), document.get("commitment_salt")
+    if digest is None and salt is None:
+        return None
+    try:
+        return digests.check(digest), base64text.decode(salt if isinstance(salt, str) else "-")
+    except (digests.NotADigest, base64text.BadBase64) as error:
+        raise Problem(Kind.MALFORMED, "`action_digest` and `commitment_salt` must be those of the answer.") from error
 
 
 def time_of(value: Any, name: str) -> str:

@@ -12,7 +12,7 @@ from approvals.models import AccessRequest, Status
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Mode, Outcome
 from countersign.proof import canonical, digests
-from enforcement import asking, authn, decide, http, moments, outcomes, parse, pool, waiting
+from enforcement import asking, authn, decide, http, moments, outcomes, parse, pool, unsettled, waiting
 from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.clock import clock
@@ -134,7 +134,7 @@ def _denied(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> St
     authn.check_reach(caller.key, asked.call.subject_type, asked.call.subject_id)
     if asked.call.action_digest != escalation.action_digest:
         raise Problem(Kind.INVALID_DENIAL_BINDING, "What is registered for this tool has changed; evaluate again.")
-    verdict = evaluate(caller.world.bundle, asked.call, now=moment.now)
+    verdict = unsettled.judged(caller.world, asked.call, evaluate(caller.world.bundle, asked.call, now=moment.now))
     if verdict.outcome is not Outcome.ESCALATE or verdict.mode is Mode.OBSERVE:
         raise Problem(Kind.NOT_REQUESTABLE, f"Policy now says {verdict.outcome}; evaluate again.")
     found = kept.read(caller.world.tenant, escalation.commitment)

@@ -1,6 +1,7 @@
 """What an independent verifier saw of an allowed call in; one record of it, and an alert if it diverged, out. Blocking.
 
-A finding changes no custody: what the PEP said stays what the PEP said, and both are in one thread.
+A finding changes no custody: what the PEP said stays what the PEP said, and both are in one thread. But what a PEP says
+of spend after the call ran counts downwards only once a verifier saw the same.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 from countersign import ids
 from countersign.proof import canonical, digests
 from countersign.proof.events import Event
-from enforcement import executions
+from enforcement import executions, spending
 from enforcement.allowed import Allowed, decided, of_record
 from enforcement.memory import World
 from enforcement.models import Execution, Finding, Verification
@@ -50,6 +51,7 @@ def take_in(seen: Seen, *, key: KeyView, world: World, moment: Moment) -> Verifi
     executions.record(
         Event.EXECUTION_VERIFIED, allowed, tenant=world.tenant, actor=actor, now=moment.now, event_id=made.pk,
         execution={"evaluation_id": row.pk, "status": seen.finding.value, "custody": row.status, **seen.member},
+        **(spending.verified(row, cursor=moment.cursor) if seen.finding is Finding.VERIFIED else {}),
     )  # fmt: skip
     if seen.finding is Finding.DIVERGED:
         about = {"evaluation": row.pk, "verifier": key.key_id, "custody": row.status, "action": dict(allowed.action)}

@@ -90,6 +90,7 @@ class Reason(StrEnum):
     GRANT_PENDING = "grant_pending"
     UNAVAILABLE = "unavailable"
     OBLIGATION_UNSUPPORTED = "obligation_unsupported"
+    UNRECONCILED = "unreconciled"
 
 
 @dataclass(frozen=True, slots=True)

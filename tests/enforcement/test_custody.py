@@ -33,6 +33,10 @@ def spent(own: World) -> int:
     return sum(counter.used for counter in Counter.objects.filter(tenant=own.tenant, key__startswith="spend"))
 
 
+def tokens(own: World) -> int:
+    return sum(counter.used for counter in Counter.objects.filter(tenant=own.tenant, key__startswith="tokens"))
+
+
 def calls(own: World) -> int:
     return sum(counter.used for counter in Counter.objects.filter(tenant=own.tenant, key__startswith="rate"))
 
@@ -96,9 +100,13 @@ class TestEnd:
     def test_follows_the_claim_once(self, acme, status):
         evaluation_id = allowed(acme)
         assert told(acme.pep_key, evaluation_id, "executing").status == 200
-        assert told(acme.pep_key, evaluation_id, status).json == {"evaluation_id": evaluation_id, "status": status}
-        for again in ("executing", "committed", "failed", "indeterminate"):
+        once = {"evaluation_id": evaluation_id, "status": status}
+        assert told(acme.pep_key, evaluation_id, status, result_digest="sha256:" + "a" * 64).json == once
+        for again in {"executing", "committed", "failed", "indeterminate"} - {status}:
             assert told(acme.pep_key, evaluation_id, again).status == 409
+        assert told(acme.pep_key, evaluation_id, status, result_digest="sha256:" + "b" * 64).status == 409
+        assert told(acme.pep_key, evaluation_id, status).json == once, "told twice is one fact"
+        assert Record.objects.filter(log=acme.slug, thread=evaluation_id).count() == 3
 
     def test_is_no_commit_without_a_claim(self, acme):
         assert told(acme.pep_key, allowed(acme), "committed").status == 409
@@ -122,7 +130,9 @@ class TestEnd:
     @pytest.mark.parametrize(
         "change",
         [{"status": "reserved"}, {"status": 1}, {"evaluation_id": 7}, {"started_at": "soon"}, {"started_at": "2026-11-20T10:00:00"},
-         {"result_digest": "md5"}, {"changes": {}}, {"usage": []}],
+         {"result_digest": "md5"}, {"changes": {}}, {"usage": []}, {"usage": {"tokens": -1}}, {"usage": {"tokens": True}},
+         {"usage": {"spend": "much"}}, {"action_digest": "sha256:" + "a" * 64}, {"commitment_salt": "AAAA"},
+         {"action_digest": "sha256:" + "a" * 64, "commitment_salt": "AAAA"}],
         ids=str,
     )  # fmt: skip
     def test_refuses_what_is_no_report(self, acme, change):
@@ -137,7 +147,7 @@ class TestBudget:
         assert (spent(own), calls(own)) == (10_000_000, 1)
         assert told(own.pep_key, evaluation_id, "failed").status == 200
         assert (spent(own), calls(own)) == (0, 1), "rate is never given back"
-        assert told(own.pep_key, evaluation_id, "failed").status == 409
+        assert told(own.pep_key, evaluation_id, "failed").status == 200
         assert told(own.pep_key, evaluation_id, "executing").status == 409
         assert spent(own) == 0
 
@@ -169,6 +179,92 @@ class TestBudget:
         evaluation_id = allowed(own, own.agent_key)
         assert told(own.agent_key, evaluation_id, "failed").status == 200
         assert spent(own) == 10_000_000
+
+
+METERED = SPEND | {"tokens": {"per_day": 100_000}}
+
+
+@pytest.fixture(scope="module")
+def own(database: None) -> World:
+    return world(caps=METERED)
+
+
+class TestUsage:
+    """What a report says was used sets the counters right; whose word lowers them is another matter."""
+
+    def ended(
+        self, own: World, status: str, *, key: str = "", declared: int = 2000, **usage: object
+    ) -> tuple[int, int]:
+        """How far spend and tokens are from where they were before a call of 10 ended so."""
+        key = key or own.pep_key
+        before = spent(own), tokens(own)
+        evaluation_id = ask(key, usage={"tokens": declared} if declared else {}).context["evaluation_id"]
+        assert told(key, evaluation_id, "executing").status == 200
+        assert told(key, evaluation_id, status, usage=usage).status == 200
+        assert told(key, evaluation_id, status, usage=usage).status == 200, "and counts once"
+        self.last = evaluation_id
+        return spent(own) - before[0], tokens(own) - before[1]
+
+    def test_counts_what_was_used_beyond_what_was_charged_whoever_says_so(self, own):
+        more = {"tokens": 2500, "spend": "12.50"}
+        for key in (own.pep_key, own.agent_key):
+            for status in ("committed", "failed", "indeterminate"):
+                assert self.ended(own, status, key=key, **more) == (12_500_000, 2500)
+
+    def test_counts_fewer_tokens_by_a_peps_word_on_what_ended_well(self, own):
+        assert self.ended(own, "committed", tokens=900) == (10_000_000, 900)
+        last = ledger.find(own.slug, Record.objects.filter(thread=self.last).order_by("-n")[0].event_id) or {}
+        charges = {row["cap"]: row["amount"] for row in last["predicate"]["budget"]["charges"]}
+        assert charges == {"rate_cap": "1", "spend_cap": "10000000", "token_cap": "900"}
+
+    @pytest.mark.parametrize("status", ["committed", "failed", "indeterminate"])
+    def test_abuse_144_an_agents_own_word_lowers_nothing(self, own, status):
+        assert self.ended(own, status, key=own.agent_key, tokens=0, spend="0.00") == (10_000_000, 2000)
+
+    @pytest.mark.parametrize("status", ["failed", "indeterminate"])
+    def test_abuse_144_nothing_is_lowered_by_a_call_that_did_not_end_well(self, own, status):
+        assert self.ended(own, status, tokens=0, spend="0.00") == (10_000_000, 2000)
+
+    def test_lowers_spend_once_a_verifier_saw_the_same(self, own):
+        assert self.ended(own, "committed", spend="4.00") == (10_000_000, 2000)
+        before = spent(own)
+        for _ in range(2):
+            assert (
+                post(f"{OUTCOMES}/{self.last}/verification", own.key("verifier"), {"status": "verified"}).status == 200
+            )
+            assert spent(own) - before == -6_000_000
+
+    @pytest.mark.parametrize(("finding", "back"), [("verified", 10_000_000), ("unverifiable", 0), ("diverged", 0)])
+    def test_gives_spend_back_for_a_failure_that_a_verifier_saw(self, own, finding, back):
+        assert self.ended(own, "failed") == (10_000_000, 2000)
+        before = spent(own)
+        assert post(f"{OUTCOMES}/{self.last}/verification", own.key("verifier"), {"status": finding}).status == 200
+        assert before - spent(own) == back
+
+    def test_counts_tokens_that_nobody_declared(self, own):
+        assert self.ended(own, "committed", declared=0, tokens=700) == (10_000_000, 700)
+        fresh_world = world(caps={"tokens": {"per_day": 100_000}})
+        assert self.ended(fresh_world, "committed", declared=0, tokens=700) == (0, 700), "not even a counter was there"
+
+    def test_may_be_more_than_a_cap_and_than_any_counter_holds(self):
+        other = world(caps=METERED)
+        assert self.ended(other, "committed", tokens=2**53 - 1, spend="999999999999.00")[1] == 2**53 - 1
+        assert ask(other.pep_key).told[2] == "spend_cap", "what was used is used"
+        full = world(caps={"tokens": {"per_day": 100_000}})
+        evaluation_id = ask(full.pep_key, usage={"tokens": 1}).context["evaluation_id"]
+        told(full.pep_key, evaluation_id, "executing")
+        Counter.objects.filter(tenant=full.tenant).update(used=9 * 10**18)
+        assert told(full.pep_key, evaluation_id, "committed", usage={"tokens": 2**53 - 1}).status == 200
+
+    def test_counts_into_the_window_of_the_call(self, own):
+        before = tokens(own)
+        evaluation_id = ask(own.pep_key, usage={"tokens": 2000}).context["evaluation_id"]
+        told(own.pep_key, evaluation_id, "executing")
+        row = Execution.objects.get(pk=evaluation_id)
+        row.budget = [{**one, "window": "0"} for one in row.budget]
+        row.save()
+        told(own.pep_key, evaluation_id, "committed", usage={"tokens": 500})
+        assert tokens(own) - before == 2000, "a day that is over is not today"
 
 
 class TestSilence:
