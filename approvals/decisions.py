@@ -30,12 +30,12 @@ class Decided:
     @property
     def subject(self) -> str:
         """Who asked to act: the agent, or `type:id`."""
-        return _named(self.action, "agent", "subject")
+        return named(self.action, "agent", "subject")
 
     @property
     def resource(self) -> str:
         """With what: the tool, or `type:id`."""
-        return _named(self.action, "tool", "resource")
+        return named(self.action, "tool", "resource")
 
     @property
     def rules(self) -> Sequence[str]:
@@ -120,7 +120,8 @@ def one(tenant: str, evaluation_id: str) -> Decided | None:
     return _decided(statement)
 
 
-def _named(action: Mapping[str, Any], registered: str, other: str) -> str:
+def named(action: Mapping[str, Any], registered: str, other: str) -> str:
+    """What a record calls the agent or the tool; `type:id` for a subject or resource that is none."""
     if registered in action:
         return str(action[registered])
     entity = action.get(other, {})

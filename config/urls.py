@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("enforcement.urls")),
     path("", include("connectors.urls")),
     path("api/v1/", include("approvals.api_urls")),
+    path("api/v1/", include("enforcement.people_urls")),
     path("api/v1/", include("registry.records_urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),

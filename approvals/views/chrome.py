@@ -20,11 +20,13 @@ NOTHING_NEW = 204  # htmx leaves the page as it is: no lost focus, nothing read 
 # Who may read what. The pages refuse by these, and the way around leads nobody to a refusal.
 READ_DECISIONS = frozenset({Role.ADMIN.value, Role.AUDITOR.value, Role.OPERATOR.value, Role.POLICY_AUTHOR.value})
 READ_EVIDENCE = frozenset({Role.ADMIN.value, Role.AUDITOR.value})
+READ_EXECUTIONS = frozenset({Role.ADMIN.value, Role.AUDITOR.value, Role.OPERATOR.value})
 
 _PAGES = (
     ("Inbox", "/inbox/", None),
     ("Exceptions", "/waivers/", None),
     ("Decisions", "/decisions/", READ_DECISIONS),
+    ("Executions", "/executions/", READ_EXECUTIONS),
     ("Evidence", "/evidence/", READ_EVIDENCE),
     ("Admin", "/admin/", frozenset({Role.ADMIN.value})),
 )
