@@ -56,6 +56,8 @@ class Report:
     result_digest: str | None = None
     changes: tuple[Any, ...] | None = None
     usage: Mapping[str, Any] | None = None
+    action_digest: str | None = None
+    commitment_salt: str | None = None
 
     def members(self) -> dict[str, Any]:
         members = {
@@ -64,6 +66,8 @@ class Report:
             "result_digest": self.result_digest,
             "changes": self.changes,
             "usage": self.usage,
+            "action_digest": self.action_digest,
+            "commitment_salt": self.commitment_salt,
         }
         return {name: value for name, value in members.items() if value is not None}
 
@@ -137,13 +141,18 @@ class Conversation:
         yield from self._refuse_unsupported(answer, supported)
         return answer
 
-    def claim(self, evaluation_id: str, *, started_at: datetime) -> Steps[None]:
-        """Win `reserved → executing`, or raise: a call is started only by the one whose claim was accepted."""
+    def claim(self, answer: Answer, *, started_at: datetime) -> Steps[None]:
+        """Win `reserved → executing`, or raise: a call is started only by the one whose claim was accepted.
+
+        It names the action, so that the PDP knows what must not be repeated if we fall silent now.
+        """
+        action = {name: answer.raw["context"].get(name) for name in ("action_digest", "commitment_salt")}
+        report = Report(started_at=started_at, **(action if all(action.values()) else {}))
         try:
-            yield from self.report(evaluation_id, Custody.EXECUTING, Report(started_at=started_at))
+            yield from self.report(answer.evaluation_id, Custody.EXECUTING, report)
         except Refused as error:
             if error.status == CONFLICT:
-                raise NotClaimed(f"{evaluation_id} has been started before") from error
+                raise NotClaimed(f"{answer.evaluation_id} has been started before") from error
             raise
 
     def settle(self, evaluation_id: str, status: Custody, report: Report) -> Steps[PepError | None]:

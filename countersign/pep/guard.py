@@ -19,8 +19,9 @@ from countersign.pep.answer import Answer, Denied
 from countersign.pep.client import AsyncPdp, Pdp
 from countersign.pep.conversation import Conversation, Custody, Report
 from countersign.pep.exchange import Steps, Waiting
-from countersign.pep.obligations import BUILT_IN, CannotComply, Handler, meet
+from countersign.pep.obligations import BUILT_IN, SHAPING, CannotComply, Handler, meet
 from countersign.pep.question import BadQuestion, Question, fingerprint
+from countersign.pep.shaping import PLAIN, Shape
 from countersign.policy.values import EMPTY
 
 P = ParamSpec("P")
@@ -37,10 +38,14 @@ LAST_WORD = 10.0  # seconds a cancelled call may still take to say that it was c
 
 @dataclass(slots=True, kw_only=True)
 class Execution:
-    """One call that was allowed and claimed. Give it the `result` for its digest; set `status` to overrule the end."""
+    """One call that was allowed and claimed. Give it the `result` for its digest; set `status` to overrule the end.
+
+    `shape` is what the allow obliges to make of the result before anybody gets it.
+    """
 
     answer: Answer
     started_at: datetime
+    shape: Shape = PLAIN
     result: Any = None
     status: Custody | None = None
 
@@ -67,13 +72,13 @@ class Passage:
         """Ask, wait, meet the obligations, claim. Raises a PepError; then nothing has been run."""
         answer = yield from talk.admit(self.question, wait=self.wait, supported=self.obligations.keys())
         try:
-            meet(answer, self.question, self.obligations)
+            shape = meet(answer, self.question, self.obligations)
         except CannotComply as error:
             yield from talk.settle(answer.evaluation_id, Custody.FAILED, Report())
             raise Denied(answer, because=str(error)) from error
         started_at = _now()
-        yield from talk.claim(answer.evaluation_id, started_at=started_at)
-        return Execution(answer=answer, started_at=started_at)
+        yield from talk.claim(answer, started_at=started_at)
+        return Execution(answer=answer, started_at=started_at, shape=shape)
 
     def leave(self, talk: Conversation, execution: Execution, error: BaseException | None) -> Steps[None]:
         """Tell the end. Never raises: the call has happened, and an error here would invite a second one."""
@@ -123,7 +128,7 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
     Names in `ignore` (say, `self` or a database handle) are left out of the question, so nothing binds them. `wait` is
     how many seconds to wait for people before Pending is raised. `obligations` adds handlers by type; each is called
     with the obligation, and with which call it is about, before the function runs. The PDP is told these types and
-    `log`, and denies what obliges to others.
+    `log`, for a function also `redact` and `cap`, and denies what obliges to others.
     """
 
     pdp: Pdp | AsyncPdp
@@ -171,10 +176,10 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             call = self._bind(signature, args, kwargs)
             asked = self._ask(call)
-            with passing(pdp, self._passage(asked)) as execution:
+            with passing(pdp, self._passage(asked, SHAPING)) as execution:
                 self._check_unchanged(call, asked)
                 execution.result = _finished(function(*call.args, **call.kwargs))
-                return cast("R", execution.result)
+            return cast("R", execution.shape.of(execution.result))
 
         return guarded
 
@@ -188,10 +193,10 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
         async def guarded(*args: Any, **kwargs: Any) -> Any:
             call = self._bind(signature, args, kwargs)
             asked = self._ask(call)
-            async with apassing(pdp, self._passage(asked)) as execution:
+            async with apassing(pdp, self._passage(asked, SHAPING)) as execution:
                 self._check_unchanged(call, asked)
                 execution.result = await function(*call.args, **call.kwargs)
-                return execution.result
+            return execution.shape.of(execution.result)
 
         return guarded
 
@@ -220,7 +225,8 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
         if self.arguments is not None and self._ask(call) != asked:
             raise BadQuestion("the arguments are no longer those that were allowed; nothing was run")
 
-    def _passage(self, arguments: Arguments) -> Passage:
+    def _passage(self, arguments: Arguments, also: Mapping[str, Handler] = EMPTY) -> Passage:
+        """`also`: what can be done where the result goes through our hands, which that of a `with` body does not."""
         question = Question(
             agent=self.agent,
             tool=self.tool,
@@ -235,7 +241,7 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
             justification=_told(self.justification, arguments),
             origin=self.origin(arguments) if callable(self.origin) else self.origin,
         )
-        return Passage(question=question, wait=self.wait, obligations={**BUILT_IN, **self.obligations})
+        return Passage(question=question, wait=self.wait, obligations={**BUILT_IN, **also, **self.obligations})
 
 
 def plain(value: Any, name: str) -> Any:

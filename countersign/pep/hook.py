@@ -149,7 +149,7 @@ def judge(pdp: Pdp, event: Event, notes: Notes | None, *, agent: str, wait: floa
     if notes is not None and event.call:
         note = Note(evaluation_id=answer.evaluation_id, started_at=datetime.now(UTC))
         notes.put(event.session, event.call, note)  # before the claim: what cannot be ended is not begun
-        pdp.perform(pdp.conversation.claim(answer.evaluation_id, started_at=note.started_at))
+        pdp.perform(pdp.conversation.claim(answer, started_at=note.started_at))
     return Verdict(allowed=True, reason=f"Countersign allowed this call ({answer.evaluation_id}).")
 
 

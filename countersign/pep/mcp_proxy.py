@@ -34,8 +34,10 @@ from countersign.pep.conversation import Custody, NotClaimed
 from countersign.pep.exchange import Waiting
 from countersign.pep.guard import Execution, Passage, apassing
 from countersign.pep.hook import pending
-from countersign.pep.obligations import on_the_command_line, write_down
+from countersign.pep.obligations import SHAPING, on_the_command_line, write_down
 from countersign.pep.question import Question, fingerprint
+from countersign.pep.results import shaped, words
+from countersign.pep.shaping import Shape, Withheld
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +166,7 @@ class Proxy:
         self._behind = behind
         self._echo = echo
         self._session = settings.session or ids.new("ses")
-        self._able = on_the_command_line(notify=settings.notify, log=write_down)
+        self._able = {**SHAPING, **on_the_command_line(notify=settings.notify, log=write_down)}
 
     async def list_tools(
         self, ctx: ServerRequestContext, params: types.PaginatedRequestParams | None
@@ -180,6 +182,8 @@ class Proxy:
         self._echo.listener = ctx.session
         try:
             return await self._call(ctx, params)
+        except Withheld as error:
+            return refusal(f"Countersign: {error}. Calling again would run it again.")
         except (PepError, Unreadable, MCPError) as error:
             return refusal(explain(error))
 
@@ -190,7 +194,9 @@ class Proxy:
         )
         progress = Progress(ctx.session)
         async with apassing(self._pdp, passage, on_wait=progress.waiting) as execution:
-            return await self._run(execution, params.name, arguments, progress)
+            progress.shape = execution.shape
+            result = await self._run(execution, params.name, arguments, progress)
+        return shaped(result, execution.shape)
 
     async def _question(self, name: str, arguments: Mapping[str, Any]) -> Question:
         tool, method = self._settings.naming.of(name)
@@ -221,6 +227,8 @@ class Proxy:
         except Unreadable:
             execution.status = Custody.INDETERMINATE
             raise
+        except MCPError as error:
+            raise MCPError(error.code, words(error.message, execution.shape)) from None
         execution.status = Custody.FAILED if result.is_error else Custody.COMMITTED
         execution.result = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return result
@@ -243,6 +251,7 @@ class Progress:
     def __init__(self, session: ServerSession) -> None:
         self._session = session
         self._waited = 0.0
+        self.shape = Shape()
 
     async def waiting(self, waiting: Waiting) -> None:
         self._waited = max(waiting.elapsed, self._waited + 0.001)
@@ -250,7 +259,8 @@ class Progress:
 
     async def passed_on(self, progress: float, total: float | None, message: str | None) -> None:
         whole = None if total is None else self._waited + total
-        await self._session.report_progress(self._waited + progress, whole, message)
+        told = None if self.shape.redacts else message  # no result, but it may quote one
+        await self._session.report_progress(self._waited + progress, whole, told)
 
 
 def explain(error: PepError | Unreadable | MCPError) -> str:

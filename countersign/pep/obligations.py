@@ -1,4 +1,4 @@
-"""What an allow obliges its PEP to do in; done before the call runs, or an error out.
+"""What an allow obliges its PEP to do in; done before the call runs, and the shape for its result, or an error out.
 
 A PEP declares exactly the types it has a handler for (AuthZEN obligations profile, draft 1), so that the PDP can deny
 at once what would not be done. Nothing here pretends: a line in a log is no notification.
@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from countersign.pep import credentials
+from countersign.pep import credentials, shaping
 from countersign.pep.answer import Answer, PepError
 from countersign.pep.question import Question
+from countersign.pep.shaping import Shape
 
 Handler: TypeAlias = Callable[[Mapping[str, Any]], None]
 Handlers: TypeAlias = Mapping[str, Handler]
@@ -43,7 +44,13 @@ def write_down(obligation: Mapping[str, Any]) -> None:
     _log.warning("%s", _line(obligation))
 
 
+def shape_the_result(_obligation: Mapping[str, Any]) -> None:
+    """`redact` and `cap`: named by PEPs through whose hands the result goes. `meet` reads all of them together."""
+
+
 BUILT_IN: Final[Handlers] = {"log": write_down}
+SHAPING: Final[Handlers] = {"redact": shape_the_result, "cap": shape_the_result}
+"""Only for a PEP that hands on what `Shape.of` makes of the result, and nothing else."""
 
 
 def appended_to(path: Path) -> Handler:
@@ -88,15 +95,29 @@ def on_the_command_line(*, notify: str | None, log: Handler | None) -> Handlers:
     return handlers
 
 
-def meet(answer: Answer, question: Question, handlers: Handlers) -> None:
-    """Do all that the answer obliges to; each handler is told which call it is about. Raises CannotComply."""
+def meet(answer: Answer, question: Question, handlers: Handlers) -> Shape:
+    """Do all that the answer obliges to; each handler is told which call it is about. The shape for the result.
+
+    What can be done is done even where something else cannot, so that a log or a notification of a call that is
+    refused for it is not lost (the profile's "Non-Compliance and Partial Compliance"). Raises CannotComply.
+    """
     about = {"evaluation_id": answer.evaluation_id, "agent": question.agent, "tool": question.tool}
+    failed: dict[str, Exception] = {}
     for obligation in answer.obligations:
         kind = str(obligation["type"])
         try:
             handlers[kind]({**obligation, **about, "method": question.method})
-        except Exception as error:
-            raise CannotComply(answer.evaluation_id, kind) from error
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises, the call must not run
+            failed[kind] = error
+    shape = shaping.PLAIN
+    ours = [one for one in answer.obligations if handlers.get(str(one["type"])) is shape_the_result]
+    try:
+        shape = shaping.of(ours, question.arguments)
+    except (shaping.NotUnderstood, shaping.OverCap) as error:
+        failed[str(error)] = error
+    if failed:
+        raise CannotComply(answer.evaluation_id, ", ".join(failed)) from next(iter(failed.values()))
+    return shape
 
 
 def _line(obligation: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from evidence import clock, ledger
 from evidence.models import Record
 from registry import people
 from registry.models import Membership
+from tests.approvals.waivers import excepting
 from tests.enforcement.machine import OUTCOMES, REQUESTS, Reply, ask, post, question
 from tests.enforcement.test_custody import spent, told
 from tests.enforcement.test_requests import approved, easy, error_of, fresh, submission, using
@@ -92,6 +93,19 @@ class TestBlock:
             own.with_policy(policy)
             assert ask(own.pep_key, body).told == UNRECONCILED
         assert ask(own.pep_key, fresh()).told[:2] == (True, "allow")
+
+    def test_is_lifted_by_no_waiver_and_takes_no_use_of_one(self):
+        own = easy()
+        waiver = excepting.granted(own)
+        body = fresh()
+        reply = ask(own.pep_key, body)
+        assert reply.told == (True, "allow", "waiver")
+        evaluation_id = silent(own, reply.context["evaluation_id"])
+        assert ask(own.pep_key, body).told == UNRECONCILED
+        waiver.refresh_from_db()
+        assert waiver.uses == 1
+        with pytest.raises(reconciling.Partial):
+            settled(evaluation_id, own.dana)
 
     def test_stands_against_a_submission_of_an_earlier_denial(self, acme):
         body = fresh()

@@ -25,6 +25,9 @@ def digest_of(arguments: Any) -> str:
     return "sha256:" + hashlib.sha256(b"countersign/arguments/v1\n" + rfc8785.dumps(arguments)).hexdigest()
 
 
+SALT = "c2FsdC1zYWx0LXNhbHQtc2FsdC1zYWx0LXNhbHQtczE="
+
+
 @dataclass
 class Fault:
     """What goes wrong with the next exchanges on a path, counted down."""
@@ -157,6 +160,8 @@ class FarPdp:
             "reason": reason,
             "reasons": [{"code": reason, "message": f"Because of {reason}."}],
             "arguments_digest": digest_of(context["arguments"]),
+            "action_digest": digest_of({"action": action}),
+            "commitment_salt": SALT,
             "obligations": self.obligations,
             "receipt": {"leaf": "sha256:00", "signature": "c2ln"},
             **extra,

@@ -13,6 +13,7 @@ from typing import Any
 MODE = sys.argv[1]
 CALLS = Path(sys.argv[2])
 SCHEMA = {"type": "object"}
+SECRET = "AKIAIOSFODNN7EXAMPLF"
 
 
 def send(message: Any) -> None:
@@ -57,6 +58,10 @@ def called(params: dict[str, Any]) -> Any:
         return {"content": "done"}
     if MODE == "input":
         return {"resultType": "input_required", "requestState": "x"}
+    if MODE == "secrets":
+        told = {"iban": "DE1", "note": SECRET}
+        image = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
+        return {"content": [{"type": "text", "text": json.dumps(told)}, image], "structuredContent": told}
     if MODE == "tool-error":
         return text | {"isError": True}
     return text
@@ -93,6 +98,8 @@ def main() -> None:
             continue
         if MODE == "rpc-error" and request["method"] == "tools/call":
             send({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32603, "message": "broken inside"}})
+        elif MODE == "rpc-secret" and request["method"] == "tools/call":
+            send({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32603, "message": f"no such key {SECRET}"}})
         elif result is not None:
             send({"jsonrpc": "2.0", "id": request["id"], "result": result})
         if MODE == "dies-idle" and request["method"] == "tools/list":

@@ -90,9 +90,9 @@ class TestNotRun:
 
     def test_an_obligation_nobody_here_can_meet(self, far: FarPdp, pdp: Pdp):
         far.rules[TOOL] = "allow"
-        far.obligations = [{"type": "redact", "properties": {}}]
+        far.obligations = [{"type": "step-up", "properties": {}}]
         refunds = Refunds(pdp)
-        with pytest.raises(Denied, match="redact"):
+        with pytest.raises(Denied, match="step-up"):
             refunds.call("A-1")
         assert (refunds.runs, far.custody()) == ([], [["reserved", "failed"]])
 

@@ -146,6 +146,38 @@ class TestBothGenerations:
         assert "no decision" in text(result)
         assert ran(calls) == []
 
+    async def test_redacts_what_the_server_tells(self, far: FarPdp, connect: Connect, scripted, calls: Path, mode: str):
+        far.rules["shop.act"] = "allow"
+        far.obligations = [{"type": "redact", "properties": {"paths": ["/iban"]}}]
+        async with connect(scripted("secrets"), mode=mode) as client:
+            result = await client.call_tool("act", {})
+        assert not result.is_error
+        assert json.loads(result.content[0].text) == result.structured_content
+        assert result.structured_content == {"iban": "[redacted]", "note": "[redacted: aws-access-key]"}
+        assert text(result).endswith("[withheld: image]")
+        assert (len(ran(calls)), far.custody()) == (1, [["reserved", "executing", "committed"]])
+        assert far.questions()[0]["context"]["supported_obligations"] == ["cap", "log", "redact"]
+
+    async def test_withholds_a_result_beyond_its_cap(
+        self, far: FarPdp, connect: Connect, scripted, calls: Path, mode: str
+    ):
+        far.rules["shop.act"] = "allow"
+        far.obligations = [{"type": "cap", "properties": {"bytes": 40}}]
+        async with connect(scripted("secrets"), mode=mode) as client:
+            result = await client.call_tool("act", {})
+        assert result.is_error
+        assert "has been run, but its result is withheld" in text(result)
+        assert "DE1" not in result.model_dump_json()
+        assert (len(ran(calls)), far.custody()) == (1, [["reserved", "executing", "committed"]])
+
+    async def test_redacts_why_the_server_refuses(self, far: FarPdp, connect: Connect, scripted, mode: str):
+        far.rules["shop.act"] = "allow"
+        far.obligations = [{"type": "redact", "properties": {}}]
+        async with connect(scripted("rpc-secret"), mode=mode) as client:
+            result = await client.call_tool("act", {})
+        assert "[redacted: aws-access-key]" in text(result)
+        assert far.custody() == [["reserved", "executing", "failed"]]
+
     async def test_offers_nothing_but_tools(self, connect: Connect, scripted, mode: str):
         async with connect(scripted("fine"), mode=mode) as client:
             assert client.server_capabilities.tools is not None

@@ -10,11 +10,14 @@ import pytest
 
 from countersign.pep import obligations
 from countersign.pep.answer import Denied
-from countersign.pep.client import Pdp
+from countersign.pep.client import AsyncPdp, Pdp
+from countersign.pep.guard import guard
 from countersign.pep.obligations import NotDone, appended_to, on_the_command_line, sent_by
+from countersign.pep.shaping import Withheld
 from tests.countersign.pep.lookalike import FarPdp
 from tests.countersign.pep.test_guard import TOOL, Refunds
 
+KEY = "AKIAIOSFODNN7EXAMPLF"
 TOLD = {"type": "notification", "properties": {"to": "#finance"}}
 
 
@@ -27,9 +30,9 @@ class TestGuard:
     def test_declares_what_it_has_handlers_for_and_no_more(self, far: FarPdp, pdp: Pdp) -> None:
         far.rules[TOOL] = "allow"
         Refunds(pdp).call("A-1")
-        Refunds(pdp, obligations={"redact": lambda _: None}).call("A-1")
+        Refunds(pdp, obligations={"step-up": lambda _: None}).call("A-1")
         declared = [one["context"]["supported_obligations"] for one in far.questions()]
-        assert declared == [["log"], ["log", "redact"]]
+        assert declared == [["cap", "log", "redact"], ["cap", "log", "redact", "step-up"]]
 
     def test_takes_no_line_in_a_log_for_a_notification(self, far: FarPdp, pdp: Pdp) -> None:
         far.rules[TOOL], far.obligations = "allow", [TOLD]
@@ -54,6 +57,80 @@ class TestGuard:
         Refunds(pdp, obligations={"notification": told.append}).call("A-1")
         (evaluation,) = far.executions
         assert told[0] | {"evaluation_id": evaluation, "tool": TOOL, **TOLD} == told[0]
+
+    def test_redacts_the_result_and_reports_the_digest_of_the_whole(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [{"type": "redact", "properties": {"paths": ["/iban"]}}]
+        whole = {"iban": "DE1", "note": KEY}
+
+        @guard(pdp, agent="support-bot", tool=TOOL, method="create")
+        def refund() -> dict[str, str]:
+            return whole
+
+        assert refund() == {"iban": "[redacted]", "note": "[redacted: aws-access-key]"}
+        assert far.custody() == [["reserved", "executing", "committed"]]
+        assert whole["iban"] == "DE1"
+
+    async def test_redacts_what_a_coroutine_returns(self, far: FarPdp, apdp: AsyncPdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [{"type": "redact", "properties": {}}]
+
+        @guard(apdp, agent="support-bot", tool=TOOL, method="create")
+        async def refund() -> str:
+            return KEY
+
+        assert await refund() == "[redacted: aws-access-key]"
+
+    def test_withholds_a_result_beyond_its_cap_and_says_that_the_call_ran(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [{"type": "cap", "properties": {"bytes": 5}}]
+        refunds = Refunds(pdp)
+        with pytest.raises(Withheld, match="has been run"):
+            refunds.call("A-1")
+        assert (len(refunds.runs), far.custody()) == (1, [["reserved", "executing", "committed"]])
+
+    def test_does_not_run_beyond_the_cap_of_an_argument(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL] = "allow"
+        far.obligations = [{"type": "cap", "properties": {"argument": "amount", "most": "10.00"}}]
+        refunds = Refunds(pdp)
+        refunds.call("A-1", "10.00")
+        with pytest.raises(Denied, match="beyond the cap"):
+            refunds.call("A-1", "10.01")
+        assert (len(refunds.runs), far.custody()[1]) == (1, ["reserved", "failed"])
+
+    def test_promises_nothing_of_a_result_that_does_not_go_through_its_hands(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL] = "allow"
+        with guard(pdp, agent="support-bot", tool=TOOL, method="create").during(order="A-1"):
+            pass
+        assert far.questions()[0]["context"]["supported_obligations"] == ["log"]
+        far.obligations = [{"type": "redact", "properties": {}}]
+        with pytest.raises(Denied), guard(pdp, agent="support-bot", tool=TOOL, method="create").during(order="A-1"):
+            raise AssertionError("it ran")
+
+    def test_does_what_it_can_even_if_the_call_may_not_run(
+        self, far: FarPdp, pdp: Pdp, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        far.rules[TOOL] = "allow"
+        refunds = Refunds(pdp, obligations={"step-up": lambda _: 1 / 0})
+        for other, why in (
+            ({"type": "cap", "properties": {"bytes": "few"}}, "whole number"),
+            ({"type": "step-up"}, "step-up"),
+        ):
+            far.obligations = [other, {"type": "log", "properties": {}}]
+            with pytest.raises(Denied, match=why):
+                refunds.call("A-1")
+        assert refunds.runs == []
+        assert len([one for one in caplog.records if one.name == "countersign.obligations"]) == 2
+
+    def test_leaves_the_result_to_a_handler_of_its_own(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [{"type": "cap", "properties": {"bytes": 1}}]
+        assert Refunds(pdp, obligations={"cap": lambda _: None}).call("A-1") == "1.00 of A-1"
+
+    def test_names_the_action_that_it_claims(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL] = "allow"
+        Refunds(pdp).call("A-1")
+        claim, end = far.bodies("/access/v1/outcomes")
+        ((_, answer),) = far.attempts.values()
+        for name in ("action_digest", "commitment_salt"):
+            assert claim[name] == answer["context"][name]
+        assert "action_digest" not in end
 
 
 class TestCommandLine:
