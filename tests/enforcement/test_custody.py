@@ -253,7 +253,7 @@ class TestUsage:
         full = world(caps={"tokens": {"per_day": 100_000}})
         evaluation_id = ask(full.pep_key, usage={"tokens": 1}).context["evaluation_id"]
         told(full.pep_key, evaluation_id, "executing")
-        Counter.objects.filter(tenant=full.tenant).update(used=9 * 10**18)
+        Counter.objects.filter(tenant=full.tenant).update(used=2**63 - 1000)
         assert told(full.pep_key, evaluation_id, "committed", usage={"tokens": 2**53 - 1}).status == 200
 
     def test_counts_into_the_window_of_the_call(self, own):

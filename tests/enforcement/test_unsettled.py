@@ -58,7 +58,7 @@ def named(reply: Reply) -> dict[str, Any]:
 
 
 class TestBlock:
-    def test_denies_the_same_action_and_no_other_until_a_person_reconciles(self, acme):
+    def test_denies_the_same_action_and_no_other_until_a_person_reconciles(self, acme, olga):
         body = fresh()
         evaluation_id = silent_approved(acme, body)
         opened = AccessRequest.objects.filter(tenant=acme.tenant).count()
@@ -67,7 +67,7 @@ class TestBlock:
         assert "access_request" not in reply.context
         assert AccessRequest.objects.filter(tenant=acme.tenant).count() == opened, "nobody is asked in vain"
         assert ask(acme.pep_key, fresh()).told[1] == "escalate"
-        settled(evaluation_id, operator(acme))
+        settled(evaluation_id, olga)
         assert ask(acme.pep_key, body).told == (False, "escalate", "approval_required")
 
     def test_uses_no_approval_up(self):
