@@ -85,6 +85,8 @@ class Environment(Integrations):
     reminders: str = "half,2m"
     callback_networks: str = ""
     probe_private: bool = False
+    signed_references: bool = False
+    request_form_url: str = ""
     bootstrap_tenant: str = ""
     bootstrap_admin: str = ""
     bootstrap_email: str = ""
@@ -154,6 +156,14 @@ class Environment(Integrations):
                 ip_network(one.strip())
         except ValueError:
             raise ValueError("networks such as 10.0.0.0/8,fd00::/8 are needed, comma separated") from None
+        return value
+
+    @field_validator("request_form_url")
+    @classmethod
+    def _form_is_https(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("an address such as https://portal.example.com/access, without a query, is needed")
         return value
 
     @model_validator(mode="after")

@@ -53,6 +53,12 @@ def verifiers(purpose: Purpose) -> Sequence[Verifier]:
     return _verifiers(settings.COUNTERSIGN.keys_dir, purpose)
 
 
+def forget() -> None:
+    """Read the signing keys anew when they are next asked for: an operator may have put a new one first."""
+    _signer.cache_clear()
+    _verifiers.cache_clear()
+
+
 @cache
 def _signer(directory: Path, purpose: Purpose) -> Signer:
     return Signer(name=key_name(purpose), seed=_secrets(directory, purpose)[0])
@@ -60,13 +66,13 @@ def _signer(directory: Path, purpose: Purpose) -> Signer:
 
 @cache
 def _verifiers(directory: Path, purpose: Purpose) -> tuple[Verifier, ...]:
-    current = _signer(directory, purpose).verifier
+    own = [Signer(name=key_name(purpose), seed=secret).verifier for secret in _secrets(directory, purpose)]
     path = directory / f"{purpose}.vkeys"
     try:
         known = verifiers_of(_read(path))
     except BadKey as error:
         raise KeysMissing(f"{path.name} in COUNTERSIGN_KEYS_DIR holds no keys: {error}") from error
-    return (current, *(verifier for verifier in known if verifier != current))
+    return tuple(dict.fromkeys((*own, *known)))
 
 
 def key_name(purpose: Purpose) -> str:
