@@ -98,6 +98,31 @@ class RequestParty(models.Model):
         constraints = [models.UniqueConstraint(fields=["request", "credential"], name="party_is_unique")]
 
 
+class Bundle(models.Model):
+    """Requests that one submission asked for together. It has no state: what it is follows from its requests."""
+
+    id = models.CharField(max_length=40, primary_key=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="bundles")
+    subject = models.JSONField()  # type and id, as in its requests
+    opened_by = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
+    opened_at = models.DateTimeField()
+
+
+class BundleItem(models.Model):
+    """One request of a bundle, which may have been there before and may be in several."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    bundle = models.ForeignKey(Bundle, on_delete=models.PROTECT, related_name="items")
+    position = models.PositiveSmallIntegerField()
+    request = models.ForeignKey(AccessRequest, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["bundle", "position"], name="bundle_item_has_a_place"),
+            models.UniqueConstraint(fields=["bundle", "request"], name="bundle_item_is_once"),
+        ]
+
+
 class Callback(models.Model):
     """An endpoint that a requester registered beforehand: of one credential, or (none) of the whole tenant.
 

@@ -16,6 +16,7 @@ from approvals.opening import is_party as is_party
 from approvals.opening import matching as matching
 from approvals.opening import open_or_join as open_or_join
 from approvals.signals import Change
+from approvals.using import UNSAID as UNSAID
 from approvals.using import NotUsable as NotUsable
 from approvals.using import use as use
 from countersign.proof.events import Event

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import F
 
-from approvals import counting, issuing, lifecycle
+from approvals import counting, issuing, lifecycle, references
 from approvals import requirements as codec
 from approvals.lifecycle import announce, asker, record
 from approvals.models import AccessRequest, Approval, RequestParty, Status
@@ -14,6 +14,9 @@ from approvals.signals import Change
 from countersign.policy.values import Reason, Requirement
 from countersign.proof.events import Event
 from evidence import clock
+
+UNSAID = object()
+"""No `state` was presented, which is not an empty one."""
 
 
 class NotUsable(Exception):
@@ -33,15 +36,19 @@ def use(
     credential_id: int,
     requirements: Sequence[Requirement],
     now: datetime,
+    state: object = UNSAID,
 ) -> AccessRequest:
     """Take one use of an approval, in the caller's transaction. Raises NotUsable and then has changed nothing.
 
     Locks the request, then the approval. `requirements` are those of the policy of now: the votes must meet them and
-    the ones they were asked under. Time is the database's, read again once the locks are held: a caller that waited
-    behind a revocation, or whose clock is slow, does not slip through.
+    the ones they were asked under. `state` is what the caller presented beside the id, if anything. Time is the
+    database's, read again once the locks are held: a caller that waited behind a revocation, or whose clock is slow,
+    does not slip through.
     """
     request, approval = _locked(approval_id, tenant_id=tenant_id)
     at = max(now, clock.now())
+    if state is not UNSAID:
+        _check_state(state, approval, request)
     check_usable(
         approval, request, action_digest=action_digest, credential_id=credential_id, requirements=requirements, now=at
     )
@@ -92,13 +99,21 @@ def check_usable(
             raise NotUsable(Reason.OUT_OF_SCOPE, "the votes no longer meet what is required")
 
 
+def _check_state(state: object, approval: Approval, request: AccessRequest) -> None:
+    """A state is never needed, for the row is at hand; one that is presented must be this approval's own."""
+    try:
+        references.check_state(state, approval, request)
+    except references.BadState as error:
+        raise NotUsable(Reason.APPROVAL_UNVERIFIABLE, f"the state presented: {error}") from error
+
+
 def _locked(approval_id: str, *, tenant_id: int) -> tuple[AccessRequest, Approval]:
     """Both rows, the request first as everywhere. An unknown id and another tenant's are told alike."""
     found = Approval.objects.filter(pk=approval_id, tenant_id=tenant_id).first()
     try:
         request = lifecycle.locked(found.request_id if found else "", tenant_id=tenant_id)
     except lifecycle.UnknownRequest:
-        raise NotUsable(Reason.OUT_OF_SCOPE, "no such approval here") from None
+        raise NotUsable(Reason.APPROVAL_UNVERIFIABLE, "no such approval here") from None
     approval = Approval.objects.select_for_update().get(pk=approval_id)
     approval.request = request
     return request, approval

@@ -5,7 +5,20 @@ import re
 from collections.abc import Awaitable, Callable
 
 from countersign import ids
-from enforcement import arap, authn, chance, decide, discovery, http, outcomes, problems, search, tasks, verification
+from enforcement import (
+    arap,
+    authn,
+    chance,
+    decide,
+    discovery,
+    http,
+    outcomes,
+    problems,
+    published,
+    search,
+    tasks,
+    verification,
+)
 from enforcement.http import Request, Response
 from enforcement.problems import Kind, Problem
 
@@ -65,9 +78,9 @@ async def _route(request: Request) -> Response:  # noqa: PLR0911 - one for each 
         return await _task(request, path[len(arap.PATH) + 1 :])
     if path in search.PARTS:
         return await search.post(_asked(request), search.PARTS[path])
-    if path.startswith(discovery.PATH):
+    if path in published.PATHS or path.startswith(discovery.PATH):
         _only(request, "GET")
-        return discovery.document(path)
+        return await published.document(path) if path in published.PATHS else discovery.document(path)
     raise Problem(Kind.NOT_FOUND)
 
 
@@ -84,7 +97,7 @@ async def _task(request: Request, rest: str) -> Response:
         _only(request, "GET")
         return await tasks.get(request, await authn.caller(request.headers), request_id)
     if verb == "cancel":
-        _only(request, "POST")
+        _only(request, "POST", "DELETE")
         return await tasks.cancel(request, await authn.caller(request.headers), request_id)
     raise Problem(Kind.NOT_FOUND)
 
@@ -110,9 +123,9 @@ def _is_json(request: Request) -> bool:
     return kind == _JSON or kind.split(";", 1)[0].strip().lower() == _JSON
 
 
-def _only(request: Request, method: str) -> None:
-    if request.method != method:
-        raise Problem(Kind.METHOD_NOT_ALLOWED, f"Use {method}.", headers=(("allow", method),))
+def _only(request: Request, *methods: str) -> None:
+    if request.method not in methods:
+        raise Problem(Kind.METHOD_NOT_ALLOWED, f"Use {methods[0]}.", headers=(("allow", ", ".join(methods)),))
 
 
 def too_large(limit: int) -> Problem:

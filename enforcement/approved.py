@@ -3,6 +3,9 @@
 The use, the caps, the record and the custody of the execution are one transaction. Locks: request, approval, counters.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.db import transaction
 
 from approvals import requests
@@ -10,7 +13,7 @@ from approvals.models import AccessRequest, Approval
 from countersign.policy.values import Because, Outcome, Reason
 from enforcement import arap, asking, budgets, caps, executions, telling
 from enforcement.asking import Step
-from enforcement.budgets import Asks, Claim
+from enforcement.budgets import Asks, Claim, Demand
 from enforcement.models import Custody, Execution
 from enforcement.moments import Moment
 from evidence.journal import timestamp
@@ -26,9 +29,10 @@ _WORDS = {
 class _OverCap(Exception):
     """Rolls the use back: a call that may not run uses nothing up."""
 
-    def __init__(self, because: Because) -> None:
+    def __init__(self, because: Because, next_action: Mapping[str, Any]) -> None:
         super().__init__(because.message)
         self.because = because
+        self.next_action = next_action
 
 
 def answer(step: Step, moment: Moment, asks: Asks) -> bytes:
@@ -41,7 +45,7 @@ def answer(step: Step, moment: Moment, asks: Asks) -> bytes:
             return _allow(step, moment, asks)
     except _OverCap as over:
         told = telling.because_of(said, over.because, outcome=Outcome.DENY)
-        return asking.recorded(step, moment, told, thread=step.evaluation_id)
+        return asking.recorded(step, moment, told, thread=step.evaluation_id, more=over.next_action)
     except requests.NotUsable as refused:
         return _refuse(step, moment, refused.reason)
 
@@ -54,12 +58,13 @@ def _allow(step: Step, moment: Moment, asks: Asks) -> bytes:
         credential_id=step.key.id,
         requirements=step.verdict.requirements,
         now=moment.now,
+        state=step.asked.approval_state,
     )
     if asks.refusal is not None:
-        raise _OverCap(asks.refusal)
+        raise _OverCap(asks.refusal, {"next_action": "none"})
     (failed,) = caps.reserve(moment.cursor, [Claim(asks.demands)], moment.now)
     if failed is not None:
-        raise _OverCap(failed.refusal)
+        raise _OverCap(failed.refusal, _later(failed, int(moment.now.timestamp())))
     approval = Approval.objects.get(pk=_approval_id(step))
     charged = budgets.charges(asks.demands, int(moment.now.timestamp()))
     _reserve(step, moment, request, approval, charged)
@@ -76,6 +81,11 @@ def _allow(step: Step, moment: Moment, asks: Asks) -> bytes:
         entitlement=entitlement,
         **members,
     )
+
+
+def _later(failed: Demand, now: int) -> dict[str, Any]:
+    """The approval is left as it was; the cap's next window may have room for it."""
+    return {"next_action": "retry", "retry_after": budgets.window(failed.seconds, now) + failed.seconds - now}
 
 
 def _reserve(
@@ -101,7 +111,9 @@ def _refuse(step: Step, moment: Moment, reason: Reason) -> bytes:
     """What the profile says a PEP needs: the reason, and whether a new request makes sense."""
     next_action = arap.NEXT_ACTION.get(reason, "none")
     because = Because(reason, _WORDS.get(reason, "The approval does not serve this call."))
-    more = {"next_action": next_action}
+    more: dict[str, Any] = {"next_action": next_action}
+    if next_action == "retry":
+        more["retry_after"] = arap.RETRY_AFTER
     said = telling.of_verdict(step.verdict)
     if next_action == "request":
         told = telling.because_of(said, because, outcome=Outcome.ESCALATE)

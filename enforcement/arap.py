@@ -23,15 +23,20 @@ def endpoint(base_url: str) -> str:
     return base_url + PATH
 
 
+RETRY_AFTER = 5
+"""Seconds after which a refusal that will pass is worth another try, where nothing better is known."""
+
+
 def requestable(
-    *, expires_at: datetime, template: str | None, description: str, found: Mapping[str, Any], base_url: str
+    *, expires_at: datetime, description: str, base_url: str, found: Mapping[str, Any], **offered: str | None
 ) -> dict[str, Any]:
-    """`context.access_request`: how to ask people, until when, and the task that is there already."""
+    """`context.access_request`: how to ask people, until when, and the task that is there already.
+
+    `offered` are further members of the profile; None is not offered.
+    """
     access: dict[str, Any] = {
         "endpoint": endpoint(base_url),
         "expires_at": timestamp(expires_at),
         "display": {"title": "Approval needed", "description": description},
     }
-    if template is not None:
-        access["template"] = template
-    return {**access, **found}
+    return {**access, **{name: value for name, value in offered.items() if value is not None}, **found}

@@ -13,7 +13,7 @@ from approvals.requests import Ask
 from countersign.policy.values import Because, Outcome, Reason, Verdict
 from countersign.policy.waivers import Lifted
 from countersign.proof.events import Event
-from enforcement import arap, attempts, batch, telling
+from enforcement import arap, attempts, batch, binding, parse, published, telling
 from enforcement.attempts import Given
 from enforcement.memory import World
 from enforcement.models import Escalation
@@ -25,6 +25,7 @@ from evidence.keys import Purpose
 from evidence.ledger import Actor
 from registry.snapshot import KeyView
 
+MCP_CALL = "tools/call"
 DENIAL_LIFE = timedelta(minutes=10)  # how long a denial can be requested upon
 
 
@@ -62,6 +63,8 @@ def answer(step: Step, moment: Moment) -> bytes:
 def escalate(step: Step, moment: Moment, said: Said, *, more: Mapping[str, Any] | None = None) -> bytes:
     """Record and answer an escalation, whatever its reason."""
     asked = step.asked
+    if _is_blank(asked):
+        return _not_askable(step, moment, said, refused=more is not None)
     if asked.open_request:
         request, asked = _opened(step, moment)
         thread = request.pk if request else step.evaluation_id
@@ -83,6 +86,22 @@ def escalate(step: Step, moment: Moment, said: Said, *, more: Mapping[str, Any] 
         request_id="" if thread == step.evaluation_id else thread,
         more={**(more or {}), "access_request": access},
     )
+
+
+def _is_blank(asked: Asked) -> bool:
+    """Whether the arguments were left out of an MCP tool call, as the default mapping of COAZ-MCP leaves them out.
+
+    What people would approve is any call of that tool: for payee A as well as for payee B.
+    """
+    call = asked.call
+    return call.action_name == MCP_CALL and call.resource_type == "tool" and "arguments" not in call.context
+
+
+def _not_askable(step: Step, moment: Moment, said: Said, *, refused: bool) -> bytes:
+    words = "Its arguments were left out, so that nobody can be asked about it: send them in `context.arguments`."
+    because = Because(Reason.APPROVAL_REQUIRED, words)
+    told = telling.because_of(said, because, outcome=Outcome.DENY, next_action="none" if refused else None)
+    return recorded(step, moment, told, thread=step.evaluation_id)
 
 
 def ask_of(step: Step, *, justification: str) -> Ask:
@@ -124,14 +143,24 @@ def under_commitment_of(request: AccessRequest, asked: Asked, world: World) -> A
 
 
 def _access(step: Step, moment: Moment, said: Said, request: AccessRequest | None) -> dict[str, Any]:
-    base_url = settings.COUNTERSIGN.base_url
+    base_url, form = settings.COUNTERSIGN.base_url, settings.COUNTERSIGN.request_form_url
     return arap.requestable(
         expires_at=moment.now + DENIAL_LIFE,
         template=None if step.key.brief else telling.template_of(step.verdict),
+        binding_token=_token(step, moment) if settings.COUNTERSIGN.signed_references else None,
+        form_url=f"{form}?evaluation_id={step.evaluation_id}" if form else None,
+        request_schema_url=base_url + published.SCHEMA,
         description=" ".join(one.message for one in said.reasons),
-        found=handle.document(request, base_url=base_url, brief=step.key.brief) if request else {},
+        found=handle.document(request, brief=step.key.brief, now=moment.now) if request else {},
         base_url=base_url,
     )
+
+
+def _token(step: Step, moment: Moment) -> str:
+    recorded = parse.document(step.asked.body)
+    return binding.token(
+        recorded, evaluation_id=step.evaluation_id, now=moment.now, expires_at=moment.now + DENIAL_LIFE
+    )  # fmt: skip
 
 
 def _keep(step: Step, moment: Moment) -> None:

@@ -7,6 +7,7 @@ What was judged in an older world, or by a clock that is wrong, goes through all
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple, cast
@@ -211,7 +212,10 @@ async def _answer(step: Step) -> bytes:
         return await pool.run(_waived, step, asks_of(step.world, step.asked))
     asks = asks_of(step.world, step.asked)
     if asks.refusal is not None:  # over a cap by itself: no yes could help, so nobody is asked for one
-        said = telling.because_of(telling.of_verdict(step.verdict), asks.refusal, outcome=Outcome.DENY)
+        said = telling.because_of(
+            telling.of_verdict(step.verdict), asks.refusal, outcome=Outcome.DENY,
+            next_action=None if step.asked.approval is None else "none",
+        )  # fmt: skip
         return await commit.writer().submit(_judged(step, telling.told(step, said, step.world), budgets.NOTHING))
     return await pool.run(_own_transaction, step, asks if step.asked.approval is not None else None)
 
@@ -239,7 +243,7 @@ def plain(step: Step) -> Judged:
     asks = budgets.NOTHING
     if told.said.permitted:
         asks = asks_of(step.world, step.asked)
-    elif step.asked.approval is not None and step.verdict.reason not in _SAY_WHY:
+    elif step.asked.approval is not None:
         told = telling.told(step, _no_help(told.said), step.world)
     return _judged(step, told, asks)
 
@@ -258,8 +262,10 @@ def _judged(step: Step, told: Told, asks: Asks) -> Judged:
 
 def _no_help(said: Said) -> Said:
     """An approval does not override what policy denies now; its caller is told that asking again is no use."""
+    if said.reason in _SAY_WHY:
+        return replace(said, next_action="none")
     words = "The approval does not help: the policy denies this call now."
-    return telling.because_of(said, Because(Reason.POLICY_DENIED, words), outcome=Outcome.DENY)
+    return telling.because_of(said, Because(Reason.POLICY_DENIED, words), outcome=Outcome.DENY, next_action="none")
 
 
 def asks_of(world: World, asked: Asked) -> Asks:

@@ -4,7 +4,7 @@ import re
 
 from django.conf import settings
 
-from enforcement import arap, http, obliging, search
+from enforcement import arap, http, obliging, published, search
 from enforcement.http import Response
 from enforcement.problems import Kind, Problem
 
@@ -33,6 +33,7 @@ def document(path: str) -> Response:
             "access_evaluations_endpoint": base_url + EVALUATIONS,
             **{f"search_{part}_endpoint": base_url + path for path, part in search.PARTS.items()},
             "access_request_endpoint": arap.endpoint(base_url),
+            "jwks_uri": base_url + published.JWKS,
             "capabilities": [ACCESS_REQUEST],
             "supported_obligations": list(obliging.SUPPORTED),
             "specification": SPECIFICATION,

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from enforcement import executions, probing
+from enforcement import executions, probing, submitting
 from enforcement.models import Custody
 from evidence import clock
 from outbox.pump import Later
 from outbox.queue import every, handler
 
 PROBING = "enforcement.probing"
+SUBMISSIONS = "enforcement.submissions"
 _SHORTEST = timedelta(milliseconds=50)
 
 
@@ -27,3 +28,9 @@ def remind(payload: Mapping[str, Any]) -> None:
 def look_for_probing() -> None:
     """Look through the decisions of the last minutes."""
     probing.look(clock.now())
+
+
+@every(SUBMISSIONS, timedelta(hours=1))
+def forget_submissions() -> None:
+    """Take away the idempotency keys of tasks that ended long ago."""
+    submitting.forget(clock.now())

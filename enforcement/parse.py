@@ -8,6 +8,7 @@ import msgspec
 
 from approvals import origins
 from approvals.origins import Origin
+from approvals.requests import UNSAID
 from countersign.policy.values import EMPTY, Call, Principal
 from countersign.proof import canonical, digests
 from enforcement import chance
@@ -36,6 +37,7 @@ class Asked:
     justification: str = ""
     origin: Origin | None = None
     supported: frozenset[str] | None = None  # obligations the PEP says it can meet; None: it says nothing of it
+    approval_state: object = UNSAID  # what was presented beside the approval's id; verified where it is used
 
 
 def document(body: bytes) -> dict[str, Any]:
@@ -94,6 +96,7 @@ class _Principal(msgspec.Struct):
 
 class _Approval(msgspec.Struct):
     id: _Name
+    state: Any = msgspec.UNSET
 
 
 class _Context(msgspec.Struct):
@@ -163,6 +166,7 @@ def _quickly(told: _Question, members: Mapping[str, Any], body: bytes, world: Wo
         context.justification,
         None if context.origin is msgspec.UNSET else origin(members["context"]),
         None if context.supported_obligations is msgspec.UNSET else frozenset(context.supported_obligations),
+        approval.state if approval and approval.state is not msgspec.UNSET else UNSAID,
     )
 
 
@@ -191,6 +195,7 @@ def question(members: Mapping[str, Any], body: bytes, world: World) -> Asked:
         _text(context, "justification", "context.justification", limit=MAX_JUSTIFICATION, empty=True) or "",
         origin(context),
         _supported(context),
+        approval.get("state", UNSAID) if isinstance(approval, dict) else UNSAID,
     )
 
 
@@ -326,7 +331,7 @@ def _principal(context: Mapping[str, Any]) -> Principal | None:
 
 
 def _approval(value: Any) -> str:
-    """The id in `context.approval`; the rest of that object is ours and is looked up, never believed."""
+    """The id in `context.approval`; its times are ours and are looked up, never believed; its state is verified."""
     if not isinstance(value, dict):
         raise Problem(Kind.MALFORMED, "`context.approval` must be an object.")
     identifier = _text(value, "id", "context.approval.id", limit=MAX_NAME)

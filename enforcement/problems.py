@@ -79,6 +79,10 @@ class Problem(Exception):
         self.detail = detail
         self.headers = headers if retry_after is None else (*headers, ("retry-after", str(retry_after)))
 
+    def about(self, place: str) -> "Problem":
+        """The same of one part of what was sent."""
+        return Problem(self.kind, f"`{place}`: {self.detail}", headers=self.headers)
+
 
 def unavailable(detail: str = "") -> Problem:
     """Fail closed: no decision is a denial to every PEP, and one worth asking again for."""

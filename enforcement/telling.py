@@ -29,6 +29,7 @@ class Said:
     reasons: tuple[Because, ...]
     obligations: tuple[Mapping[str, Any], ...] = ()
     risk: Risk | None = None
+    next_action: str | None = None  # to whom presented an approval in vain (ARAP, completion semantics)
 
 
 def of_verdict(verdict: Verdict) -> Said:
@@ -55,11 +56,11 @@ def approved(said: Said) -> Said:
     return replace(said, permitted=True, outcome=Outcome.ALLOW, reason=Reason.RULE)
 
 
-def because_of(said: Said, because: Because, *, outcome: Outcome) -> Said:
+def because_of(said: Said, because: Because, *, outcome: Outcome, next_action: str | None = None) -> Said:
     """Refused for another reason than the policy's own, which stays visible behind it."""
     return replace(
         said, permitted=False, outcome=outcome, reason=because.code, reasons=(because, *said.reasons),
-        obligations=said.obligations if outcome is Outcome.ESCALATE else (),
+        obligations=said.obligations if outcome is Outcome.ESCALATE else (), next_action=next_action,
     )  # fmt: skip
 
 
@@ -161,6 +162,8 @@ def _generals(said: Said, world: World, *, brief: bool) -> dict[str, Any]:
         "registry": world.registry,
         "obligations": [{"id": f"obl-{n}", "properties": {}, **one} for n, one in enumerate(said.obligations, start=1)],
     }
+    if said.next_action is not None:
+        members["next_action"] = said.next_action
     if said.risk is not None and not brief:
         factors = [{"name": factor.name, "points": factor.points} for factor in said.risk.factors]
         members["risk"] = {"score": said.risk.score, "factors": factors}

@@ -66,7 +66,7 @@ def _send(callback: Callback, request: AccessRequest, identifier: str, *, now: d
     resting = pauses.left(*account)
     if resting and not _is_too_late(request, now=now):
         raise pump.Later(resting)
-    body = canonical.dumps(document(callback, request))
+    body = canonical.dumps(document(callback, request, now=now))
     try:
         status, wait = outward.post(
             callback.url, body, headers=_headers(callback, request, identifier, body, now=now),
@@ -88,10 +88,10 @@ def _is_too_late(request: AccessRequest, *, now: datetime) -> bool:
     return now - (request.closed_at or now) >= GIVEN_UP_AFTER
 
 
-def document(callback: Callback, request: AccessRequest) -> dict[str, Any]:
+def document(callback: Callback, request: AccessRequest, *, now: datetime) -> dict[str, Any]:
     """What its credential would be told if it asked, and the state it gave us; never more."""
     brief = callback.credential is not None and callback.credential.brief
-    told = handle.document(request, base_url=settings.COUNTERSIGN.base_url, brief=brief)
+    told = handle.document(request, brief=brief, now=now)
     wish = CallbackWish.objects.filter(request=request, callback=callback).first()
     return {**told, "state": wish.state} if wish is not None and wish.state else told
 

@@ -62,13 +62,13 @@ class TestScope:
     def test_abuse_026_refuses_another_tenant(self, ours: World) -> None:
         approval, theirs = approved(ours), world()
         changes = {"tenant_id": theirs.tenant.pk, "credential_id": theirs.credential(theirs.pep_key).pk}
-        assert refused(approval, ours, **changes) == Reason.OUT_OF_SCOPE
+        assert refused(approval, ours, **changes) == Reason.APPROVAL_UNVERIFIABLE
 
     def test_abuse_032_refuses_a_guessed_id(self, ours: World) -> None:
         guess = Approval(id="apr_guessed", action_digest=call(ours).action_digest)
         with pytest.raises(NotUsable) as caught:
             use(guess, ours)
-        assert caught.value.reason == Reason.OUT_OF_SCOPE
+        assert caught.value.reason == Reason.APPROVAL_UNVERIFIABLE
 
     def test_abuse_034_refuses_a_credential_that_never_asked(self, ours: World) -> None:
         approval = approved(ours)
