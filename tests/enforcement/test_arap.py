@@ -93,6 +93,12 @@ class TestBinding:
         sent["context"] = {"transaction": body["context"]["transaction"]}  # what is left out is the denial's own
         assert error_of(post(REQUESTS, acme.pep_key, sent)) == (400, "invalid_denial_binding")
 
+    def test_refuses_the_token_of_another_evaluation_of_the_same_call(self, acme, signed):
+        body = fresh()
+        sent, again = bound(body, ask(acme.pep_key, body)), ask(acme.pep_key, body).context["access_request"]
+        sent["denial"] |= {"binding_token": again["binding_token"]}
+        assert error_of(post(REQUESTS, acme.pep_key, sent)) == (400, "invalid_denial_binding")
+
     def test_refuses_a_token_whose_record_says_something_else(self, acme, signed):
         """A row changed by hand does not match what was signed when the answer was given."""
         body = fresh()

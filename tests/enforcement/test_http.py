@@ -221,6 +221,7 @@ class TestRoutes:
             "access_evaluation_endpoint": "http://testserver/access/v1/evaluation",
             "access_evaluations_endpoint": "http://testserver/access/v1/evaluations",
             "access_request_endpoint": "http://testserver/access/v1/requests",
+            "jwks_uri": "http://testserver/access/v1/jwks",
             "capabilities": ["urn:openid:authzen:capability:access-request"],
             "supported_obligations": ["cap", "custom", "log", "notification", "redact", "step-up"],
             "specification": "https://github.com/openid/authzen/tree/e287920",

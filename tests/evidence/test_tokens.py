@@ -31,10 +31,10 @@ def verify(token: object, kind: tokens.Kind = BINDING, **changes: Any) -> Any:
     return tokens.verify(token, kind, **(given | changes))
 
 
-def rotate(directory: Path, purpose: Purpose) -> None:
-    """As docs/operations.md has it: one more line, the first."""
+def rotate(directory: Path, purpose: Purpose, *, seed: bytes = b"n") -> None:
+    """As docs/decision-api.md has it: one more line, the first."""
     path = directory / f"{purpose}.key"
-    path.write_text(base64.b64encode(b"n" * 32).decode() + "\n" + path.read_text())
+    path.write_text(base64.b64encode(seed * 32).decode() + "\n" + path.read_text())
 
 
 def part(value: Any) -> str:
@@ -96,6 +96,17 @@ class TestVerify:
         with pytest.raises(NotOurs):
             verify(forge(tokens.sign(CLAIMS, BINDING)))
 
+    def test_abuse_036_refuses_another_type_though_the_key_is_right(self):
+        with pytest.raises(NotOurs, match="header"):
+            verify(tokens.sign(CLAIMS, tokens.Kind("JWT", Purpose.PDP)))
+
+    def test_refuses_a_header_that_says_more_though_it_is_signed(self):
+        signer = keys.signer(Purpose.PDP)
+        told = {"kid": tokens.thumbprint(signer.verifier), "typ": BINDING.typ, "jku": "https://evil.test/jwks"}
+        token = tokens._jws.encode(json.dumps(CLAIMS).encode(), signer, "EdDSA", told)
+        with pytest.raises(NotOurs, match="header"):
+            verify(token)
+
     def test_abuse_036_refuses_a_token_of_the_other_kind(self):
         with pytest.raises(NotOurs):
             verify(tokens.sign(CLAIMS, APPROVAL))
@@ -129,6 +140,14 @@ class TestRotation:
         assert header(new)["kid"] != header(old)["kid"]
         assert verify(old) == verify(new)
         assert [one["kid"] for one in tokens.jwks()["keys"][:2]] == [header(new)["kid"], header(old)["kid"]]
+
+    def test_every_older_line_of_the_file_still_counts(self, directory):
+        rotate(directory, Purpose.PDP)
+        keys.forget()
+        second = tokens.sign(CLAIMS, BINDING)
+        rotate(directory, Purpose.PDP, seed=b"o")
+        keys.forget()
+        assert verify(second)["n"] == 7
 
     def test_a_process_that_has_not_seen_the_new_key_reads_it_when_it_meets_it(self, directory):
         rotate(directory, Purpose.PDP)
