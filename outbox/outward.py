@@ -1,8 +1,8 @@
-"""A URL that somebody entered in, the status it answered out; never to where it could do harm.
+"""A URL that somebody entered in, what it answered out; never to where it could do harm.
 
 The name is resolved once, every address of it must be allowed, and the connection goes to one of these very addresses:
-a name that resolves otherwise a moment later changes nothing. No redirect is followed, no proxy is asked, no body is
-read, and the whole must be over within a few seconds, drop by drop or not.
+a name that resolves otherwise a moment later changes nothing. No redirect is followed, no proxy is asked, a body is
+read only by `fetch` and only so far, and the whole must be over within a few seconds, drop by drop or not.
 """
 
 import http.client
@@ -56,6 +56,14 @@ class _Request:
     target: Target
     headers: Mapping[str, str]
     body: bytes | None = None
+    read: int = 0  # bytes of the answer's body that are wanted at most
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    retry_after: str
+    body: bytes
 
 
 def parse(url: str) -> Target:
@@ -81,7 +89,8 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], allowed: Sequence
     What is told in clear stays in the networks that are allowed.
     """
     sent = {"content-length": str(len(body)), **headers}
-    return _asked_for(_Request("POST", parse(url), sent, body), allowed, in_clear=False)
+    answer = _asked_for(_Request("POST", parse(url), sent, body), allowed, in_clear=False)
+    return answer.status, answer.retry_after
 
 
 def get(url: str, *, headers: Mapping[str, str], allowed: Sequence[Network]) -> int:
@@ -89,11 +98,20 @@ def get(url: str, *, headers: Mapping[str, str], allowed: Sequence[Network]) -> 
 
     It tells nothing but where it looks, so it may go out in clear as well.
     """
-    status, _ = _asked_for(_Request("GET", parse(url), headers), allowed, in_clear=True)
-    return status
+    return _asked_for(_Request("GET", parse(url), headers), allowed, in_clear=True).status
 
 
-def _asked_for(request: _Request, allowed: Sequence[Network], *, in_clear: bool) -> tuple[int, str]:
+def fetch(url: str, *, headers: Mapping[str, str], allowed: Sequence[Network], most: int) -> tuple[int, bytes]:
+    """The status of the answer, and its body. Raises Unreachable if there is none or it is longer than `most` bytes,
+    Forbidden. What is believed comes over TLS, or out of the networks that are allowed.
+    """
+    answer = _asked_for(_Request("GET", parse(url), headers, read=most + 1), allowed, in_clear=False)
+    if len(answer.body) > most:
+        raise Unreachable(f"{parse(url).host} answered with more than {most} bytes.")
+    return answer.status, answer.body
+
+
+def _asked_for(request: _Request, allowed: Sequence[Network], *, in_clear: bool) -> _Answer:
     target = request.target
     with _deadline() as watched:
         addresses = _resolved(target, watched)
@@ -184,7 +202,7 @@ def _deadline() -> Iterator[_Watched]:
             watched.socket.close()
 
 
-def _exchange(request: _Request, addresses: Sequence[Address], watched: _Watched) -> tuple[int, str]:
+def _exchange(request: _Request, addresses: Sequence[Address], watched: _Watched) -> _Answer:
     target = request.target
     connection = http.client.HTTPConnection(target.host, target.port)
     connection.sock = _connected(target, addresses, watched)
@@ -193,9 +211,10 @@ def _exchange(request: _Request, addresses: Sequence[Address], watched: _Watched
         connection.putheader(name, value)
     connection.endheaders(request.body)
     response = connection.getresponse()
+    body = response.read(request.read) if request.read else b""
     if watched.is_over:  # an answer that was cut off is none
         raise TimeoutError
-    return response.status, response.headers.get("retry-after", "")
+    return _Answer(response.status, response.headers.get("retry-after", ""), body)
 
 
 def _connected(target: Target, addresses: Sequence[Address], watched: _Watched) -> socket.socket:

@@ -286,6 +286,43 @@ class TestTls:
             send(f"https://hook.test:{port}/")
 
 
+class TestFetch:
+    """A body, but only so much of it, and only from where it can be believed."""
+
+    def fetch(self, url: str, *, most: int = 100, allowed: Any = LOOPBACK) -> tuple[int, bytes]:
+        return outward.fetch(url, headers={}, allowed=allowed, most=most)
+
+    @pytest.mark.parametrize("head", [b"Content-Length: 4\r\n", b""])
+    def test_answers_the_body(self, here: Receiver, head: bytes) -> None:
+        here.say(b"HTTP/1.1 200 OK\r\n" + head + b"\r\nkeys")
+        assert self.fetch(here.url) == (200, b"keys")
+        assert self.fetch(here.url, most=4) == (200, b"keys")
+
+    def test_abuse_102_reads_no_further_than_it_was_told(self, here: Receiver) -> None:
+        here.say(b"HTTP/1.1 200 OK\r\n\r\nkeys")
+        with pytest.raises(Unreachable, match="more than 3 bytes"):
+            self.fetch(here.url, most=3)
+        here.answer = endless
+        with pytest.raises(Unreachable):
+            self.fetch(here.url)
+
+    def test_abuse_102_waits_for_no_drip(self, here: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(outward, "SECONDS", 0.5)
+        here.answer = dripping
+        with pytest.raises(Unreachable):
+            self.fetch(here.url)
+
+    def test_believes_nothing_that_came_in_clear_from_outside(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        resolving(monkeypatch, ["93.184.216.34"])
+        with pytest.raises(Forbidden, match="only https"):
+            self.fetch("http://login.acme.test/keys")
+
+    def test_abuse_095_fetches_nothing_from_inside(self, here: Receiver) -> None:
+        with pytest.raises(Forbidden):
+            self.fetch(here.url, allowed=())
+        assert here.connections == 0
+
+
 def _tls(listening: socket.socket, context: ssl.SSLContext) -> None:
     while True:
         try:
