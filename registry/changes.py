@@ -24,7 +24,7 @@ _BUMP = (
     "UPDATE registry_tenant SET epoch = epoch + 1, registry_revision = registry_revision + %s,"
     " waiver_revision = waiver_revision + %s WHERE id = %s RETURNING epoch, registry_revision"
 )
-_OPAQUE = frozenset({"arguments_schema", "properties", "config"})  # other people's keys, not ours: shown whole
+_OPAQUE = frozenset({"arguments_schema", "properties", "config", "jwks"})  # other people's keys, not ours: shown whole
 _RIGHTS = frozenset({"roles", "teams", "active"})
 
 

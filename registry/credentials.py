@@ -75,7 +75,7 @@ def issue(
     row = Credential(
         tenant=tenant,
         kind=kind,
-        key_id=_random(_ID_ALPHABET, ID_LENGTH),
+        key_id=new_id(),
         name=name,
         agents=_agents(kind, agents, subjects),
         subjects=_subjects(kind, subjects),
@@ -107,6 +107,11 @@ def revoke(credential: Credential, *, actor: Actor, now: datetime) -> None:
             credential.tenant, kind=changes.CREDENTIAL, key=credential.key_id, actor=actor, now=now,
             before=before, after=describe.credential(credential),
         )  # fmt: skip
+
+
+def new_id() -> str:
+    """The public part of a credential, by which evidence calls it."""
+    return _random(_ID_ALPHABET, ID_LENGTH)
 
 
 def parse(token: str) -> Presented | None:

@@ -6,7 +6,19 @@ E-mail addresses stay out too: evidence cannot be erased, so it carries a keyed 
 from typing import Any
 
 from evidence import keys
-from registry.models import Agent, Channel, Credential, Entity, Membership, Team, Tenant, Tool, WaiverDraft
+from registry.models import (
+    Agent,
+    Channel,
+    Credential,
+    Entity,
+    Issuer,
+    IssuerKind,
+    Membership,
+    Team,
+    Tenant,
+    Tool,
+    WaiverDraft,
+)
 
 
 def tenant(row: Tenant) -> dict[str, Any]:
@@ -75,6 +87,25 @@ def waiver_draft(row: WaiverDraft) -> dict[str, Any]:
     return {"terms": dict(row.terms)}
 
 
+def issuer(row: Issuer) -> dict[str, Any]:
+    """Public keys may be shown; there are no others in it."""
+    if row.kind == IssuerKind.CERTIFICATE:
+        assert row.agent is not None
+        return {"kind": row.kind, "issuer": row.issuer, "agent": row.agent.agent_id, "active": row.active}
+    return {
+        "kind": row.kind,
+        "issuer": row.issuer,
+        "audience": row.audience,
+        "jwks": dict(row.jwks),
+        "jwks_url": row.jwks_url,
+        "algorithms": list(row.algorithms),
+        "agent_claim": row.agent_claim,
+        "principal_claim": row.principal_claim,
+        "max_lifetime": row.max_lifetime,
+        "active": row.active,
+    }
+
+
 def credential(row: Credential) -> dict[str, Any]:
     return {
         "kind": row.kind,
@@ -86,6 +117,7 @@ def credential(row: Credential) -> dict[str, Any]:
         "brief": row.brief,
         "expires_at": row.expires_at.isoformat() if row.expires_at else None,
         "revoked": row.revoked_at is not None,
+        **({"issuer": row.issuer.issuer_id} if row.issuer else {}),
     }
 
 

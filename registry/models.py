@@ -211,6 +211,52 @@ class WaiverDraft(models.Model):
         return self.draft_id
 
 
+class IssuerKind(models.TextChoices):
+    """How somebody outside vouches for a caller. What a credential or a record calls the method."""
+
+    JWT = "jwt"
+    CERTIFICATE = "certificate"
+
+
+class Issuer(models.Model):
+    """Whose word counts for who speaks. A `jwt` row: tokens of `issuer` for `audience`, whose one claim names either an
+    agent or a principal. A `certificate` row: `issuer` is the identity a trusted proxy read from a client's
+    certificate, and `agent` whom it speaks as. What identifies a tenant identifies one: it is unique over all tenants.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="issuers")
+    issuer_id = models.CharField("id", max_length=200)
+    kind = models.CharField(max_length=11, choices=IssuerKind.choices)
+    issuer = models.CharField(max_length=500)
+    audience = models.CharField(max_length=500, default="", blank=True)
+    jwks = models.JSONField(default=dict, blank=True)  # public keys; empty: they are fetched from `jwks_url`
+    jwks_url = models.CharField(max_length=2000, default="", blank=True)
+    algorithms = models.JSONField(default=list, blank=True)
+    agent_claim = models.CharField(max_length=100, default="", blank=True)
+    principal_claim = models.CharField(max_length=100, default="", blank=True)
+    max_lifetime = models.PositiveIntegerField(default=3600)  # seconds from `iat` to `exp`
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, null=True, blank=True, related_name="certificates")
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "issuer_id"], name="issuer_id_is_unique"),
+            models.UniqueConstraint(
+                fields=["kind", "issuer", "audience"], condition=Q(active=True), name="issuer_names_one_tenant"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="jwt", agent__isnull=True)
+                & ~Q(audience="")
+                & (~Q(agent_claim="") & Q(principal_claim="") | Q(agent_claim="") & ~Q(principal_claim=""))
+                | Q(kind="certificate", agent__isnull=False, audience="", agent_claim="", principal_claim=""),
+                name="issuer_is_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.issuer_id
+
+
 class CredentialKind(models.TextChoices):
     """Who speaks with a key."""
 
@@ -221,7 +267,11 @@ class CredentialKind(models.TextChoices):
 
 
 class Credential(models.Model):
-    """A bearer key, of which only a keyed hash is stored. `key_id` is its public middle part."""
+    """A bearer key, of which only a keyed hash is stored. `key_id` is its public middle part.
+
+    With an `issuer` it is no key but what stands for one: the agent of that name, whom this issuer vouches for. Its
+    hash is empty, which no secret has.
+    """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="credentials")
     kind = models.CharField(max_length=8, choices=CredentialKind.choices)
@@ -232,6 +282,7 @@ class Credential(models.Model):
     subjects = models.JSONField(default=list, blank=True)
     scopes = models.JSONField(default=list, blank=True)
     membership = models.ForeignKey(Membership, on_delete=models.PROTECT, null=True, blank=True, related_name="keys")
+    issuer = models.ForeignKey(Issuer, on_delete=models.PROTECT, null=True, blank=True, related_name="credentials")
     brief = models.BooleanField(default=False)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -243,6 +294,10 @@ class Credential(models.Model):
             models.CheckConstraint(
                 condition=Q(kind="person", membership__isnull=False) | (~Q(kind="person") & Q(membership__isnull=True)),
                 name="credential_person_has_membership",
+            ),
+            models.UniqueConstraint(fields=["issuer", "name"], name="credential_once_per_workload"),
+            models.CheckConstraint(
+                condition=Q(issuer__isnull=True) | Q(kind="agent"), name="credential_of_issuer_is_agents"
             ),
         ]
 

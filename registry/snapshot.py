@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
 from countersign.policy import bundle as bundles
 from countersign.policy.bundle import Bundle
 from registry import releases, rows
-from registry.models import Credential, Tenant
+from registry.models import Credential, Issuer, Tenant
 
 MAX_STRANGERS = 4096
 STRANGER_SECONDS = 1.0
@@ -42,6 +44,27 @@ class KeyView:
     scopes: tuple[str, ...]
     brief: bool
     expires_at: datetime | None
+    issuer_id: int | None = None
+    method: str = "bearer"  # how its callers prove themselves, as evidence says it
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerView:
+    """An issuer that is believed, as its row says; `agent` is whom a certificate's identity speaks as."""
+
+    id: int
+    name: str
+    tenant: str
+    kind: str
+    issuer: str
+    audience: str
+    jwks: Mapping[str, Any]
+    jwks_url: str
+    algorithms: tuple[str, ...]
+    agent_claim: str
+    principal_claim: str
+    max_lifetime: int  # seconds
+    agent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +80,8 @@ class Snapshot:
     registry_revision: int
     waiver_revision: int
     keys: Mapping[str, KeyView]
+    issuers: Mapping[tuple[str, str, str], IssuerView]  # by kind, issuer and audience
+    standing: Mapping[tuple[int, str], str]  # by issuer and agent, the id of the key that stands for them
     keep_arguments: bool
     max_open_requests: int
 
@@ -157,6 +182,7 @@ def _build(slug: str, known: Snapshot | None) -> Snapshot:
             _building.pop(slug, None)
         raise UnknownTenant(slug)
     bundle, digest = _bundle(tenant, known)
+    keys = _keys(tenant)
     return Snapshot(
         tenant=slug,
         tenant_id=tenant.pk,
@@ -166,7 +192,9 @@ def _build(slug: str, known: Snapshot | None) -> Snapshot:
         release_digest=digest,
         registry_revision=tenant.registry_revision,
         waiver_revision=tenant.waiver_revision,
-        keys=_keys(tenant),
+        keys=keys,
+        issuers=_issuers(tenant),
+        standing={(one.issuer_id, one.agents[0]): one.key_id for one in keys.values() if one.issuer_id is not None},
         keep_arguments=tenant.keep_arguments,
         max_open_requests=tenant.max_open_requests,
     )
@@ -188,7 +216,8 @@ def _bundle(tenant: Tenant, known: Snapshot | None) -> tuple[Bundle, str]:
 
 
 def _keys(tenant: Tenant) -> Mapping[str, KeyView]:
-    live = Credential.objects.filter(tenant=tenant, revoked_at__isnull=True)
+    believed = Q(issuer__isnull=True) | Q(issuer__active=True)
+    live = Credential.objects.filter(believed, tenant=tenant, revoked_at__isnull=True).select_related("issuer")
     return MappingProxyType({row.key_id: _view(row, tenant) for row in live})
 
 
@@ -205,6 +234,31 @@ def _view(row: Credential, tenant: Tenant) -> KeyView:
         scopes=tuple(row.scopes),
         brief=row.brief,
         expires_at=row.expires_at,
+        issuer_id=row.issuer_id,
+        method=row.issuer.kind if row.issuer else "bearer",
+    )
+
+
+def _issuers(tenant: Tenant) -> Mapping[tuple[str, str, str], IssuerView]:
+    active = Issuer.objects.filter(tenant=tenant, active=True).select_related("agent")
+    return MappingProxyType({(row.kind, row.issuer, row.audience): _issuer(row, tenant) for row in active})
+
+
+def _issuer(row: Issuer, tenant: Tenant) -> IssuerView:
+    return IssuerView(
+        id=row.pk,
+        name=row.issuer_id,
+        tenant=tenant.slug,
+        kind=row.kind,
+        issuer=row.issuer,
+        audience=row.audience,
+        jwks=row.jwks,
+        jwks_url=row.jwks_url,
+        algorithms=tuple(row.algorithms),
+        agent_claim=row.agent_claim,
+        principal_claim=row.principal_claim,
+        max_lifetime=row.max_lifetime,
+        agent=row.agent.agent_id if row.agent else "",
     )
 
 

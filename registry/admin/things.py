@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import models
+from django.db import IntegrityError, models, transaction
 from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
 
@@ -15,7 +15,7 @@ from registry.admin.base import Refused, TenantAdmin, actor_of
 from registry.admin.entrance import site
 from registry.admin.forms import AgentForm, EntityForm, ToolForm
 from registry.admin.keys import shown_once
-from registry.models import Agent, Channel, CredentialKind, Entity, Release, Tenant, Tool
+from registry.models import Agent, Channel, CredentialKind, Entity, Issuer, Release, Tenant, Tool
 
 
 class Switchable(TenantAdmin):
@@ -83,6 +83,33 @@ class ToolAdmin(Switchable):
     list_select_related = ("owner__user", "owner__tenant")
     search_fields = ("tool_id", "group", "owner__user__username")
     ordering = ("tool_id",)
+
+
+@admin.register(Issuer, site=site)
+class IssuerAdmin(Switchable):
+    """Whose tokens and certificates are believed. Set up by blueprint; here they are seen, switched off and on."""
+
+    kind, key_field = "issuer", "issuer_id"
+    describe = staticmethod(describe.issuer)
+    fields = (
+        "issuer_id", "kind", "issuer", "audience", "agent_claim", "principal_claim", "agent", "algorithms", "jwks_url",
+        "jwks", "max_lifetime", "active",
+    )  # fmt: skip
+    readonly_fields = fields
+    list_display = ("issuer_id", "kind", "issuer", "audience", "active")
+    list_filter = ("active", "kind")
+    search_fields = ("issuer_id", "issuer", "audience")
+    ordering = ("issuer_id",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  Django's signature
+        return False
+
+    def alter(self, request: HttpRequest, obj: Any, **fields: Any) -> None:
+        try:
+            with transaction.atomic():
+                super().alter(request, obj, **fields)
+        except IntegrityError:
+            raise Refused("what it stands for is registered elsewhere meanwhile") from None
 
 
 @admin.register(Entity, site=site)

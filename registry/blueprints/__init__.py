@@ -15,7 +15,7 @@ from registry import changes, people, releases, teams
 from registry.blueprints import plan, write
 from registry.blueprints.plan import Change
 from registry.blueprints.source import Blueprint, Read, parse
-from registry.models import Release, Tenant, Tool
+from registry.models import Issuer, Release, Tenant, Tool
 
 __all__ = ["Applied", "Blueprint", "Change", "apply", "load", "parse", "rehearse"]
 
@@ -68,6 +68,7 @@ def apply(blueprint: Blueprint, *, actor: Actor, now: datetime) -> Applied:
         form = Form()
         plan.check_references(form, blueprint, there)
         _check_addresses(form, blueprint, there)
+        _check_issuers(form, blueprint, tenant)
         if form.faults:
             raise blueprint.problems(form.faults)
         changed = tuple(plan.changes(blueprint, there))
@@ -146,6 +147,21 @@ def _check_addresses(form: Form, blueprint: Blueprint, there: plan.Present) -> N
         row = there.rows["person"].get(item.key)
         if row and people.normalise(row.user.email) != people.normalise(item.email):
             form.refuse((*item.path, "email"), f"{item.key!r} has another e-mail address; it cannot be changed here")
+
+
+def _check_issuers(form: Form, blueprint: Blueprint, tenant: Tenant) -> None:
+    """By this alone a token or a certificate says whose it is: no two may claim the same. Whose it is, is not told."""
+    for item in blueprint.of("issuer"):
+        named = {
+            "kind": item.fields["kind"],
+            "issuer": item.fields["issuer"],
+            "audience": item.fields.get("audience", ""),
+        }
+        others = Issuer.objects.filter(active=True, **named).exclude(tenant=tenant, issuer_id=item.key)
+        if item.fields.get("active", True) and others.exists():
+            form.refuse(
+                item.path, "is registered already, under another id or by another tenant; an audience is one's own"
+            )
 
 
 def _quorums(blueprint: Blueprint, tenant: Tenant) -> tuple[Problem, ...]:

@@ -8,13 +8,14 @@ from typing import Any
 from countersign.policy.faults import Form, Path, did_you_mean
 from registry import describe
 from registry.blueprints.source import Blueprint, Item
-from registry.models import Agent, Channel, Entity, Membership, Team, TeamMember, Tenant, Tool, WaiverDraft
+from registry.models import Agent, Channel, Entity, Issuer, Membership, Team, TeamMember, Tenant, Tool, WaiverDraft
 
 KINDS = (
     "tenant",
     "team",
     "person",
     "agent",
+    "issuer",
     "tool",
     "entity",
     "channel",
@@ -24,6 +25,7 @@ KINDS = (
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "person": {"active": True},
     "agent": {"active": True},
+    "issuer": {"active": True},
     "tool": {"active": True},
 }
 
@@ -49,7 +51,7 @@ class Present:
 
 
 def present(tenant: Tenant) -> Present:
-    """Everything a blueprint could name. Eight queries, however much there is."""
+    """Everything a blueprint could name. Nine queries, however much there is."""
     members = {row.user.username: row for row in Membership.objects.filter(tenant=tenant).select_related("user")}
     teams: dict[int, list[str]] = {row.pk: [] for row in members.values()}
     for membership, team in TeamMember.objects.filter(tenant=tenant).values_list("membership_id", "team__name"):
@@ -60,6 +62,7 @@ def present(tenant: Tenant) -> Present:
         "team": {row.name: row for row in Team.objects.filter(tenant=tenant)},
         "person": members,
         "agent": {row.agent_id: row for row in agents},
+        "issuer": {row.issuer_id: row for row in Issuer.objects.filter(tenant=tenant).select_related("agent")},
         "tool": {row.tool_id: row for row in Tool.objects.filter(tenant=tenant).select_related("owner__user")},
         "entity": {f"{row.type}:{row.entity_id}": row for row in Entity.objects.filter(tenant=tenant)},
         "channel": {f"{row.kind}:{row.key}": row for row in Channel.objects.filter(tenant=tenant)},
@@ -70,6 +73,7 @@ def present(tenant: Tenant) -> Present:
         "team": {key: describe.team(row) for key, row in rows["team"].items()},
         "person": {key: describe.person(row, teams=teams[row.pk]) for key, row in members.items()},
         "agent": {key: describe.agent(row) for key, row in rows["agent"].items()},
+        "issuer": {key: describe.issuer(row) for key, row in rows["issuer"].items()},
         "tool": {key: describe.tool(row) for key, row in rows["tool"].items()},
         "entity": {key: describe.entity(row) for key, row in rows["entity"].items()},
         "channel": {key: describe.channel(row) for key, row in rows["channel"].items()},
@@ -97,14 +101,16 @@ def _after(item: Item, before: Mapping[str, Any] | None) -> dict[str, Any]:
     if item.kind == "person" and before is not None:
         # Those the text does not name were linked by the people themselves.
         fields["identities"] = {**before["identities"], **fields["identities"]}
+    if item.kind == "issuer" and before is not None:
+        before = {"active": before["active"]}  # the rest is told whole: what is left out is as it is for a new one
     return {**(_DEFAULTS.get(item.kind, {}) if before is None else before), **fields}
 
 
 def _pruned(blueprint: Blueprint, there: Present) -> Iterator[Change]:
-    """What is not named any more: callers and capabilities are switched off (their history refers to them), catalogue
-    rows, channels and drafts go. Teams stay: without active people they answer nothing.
+    """What is not named any more: callers, issuers and capabilities are switched off (their history refers to them),
+    catalogue rows, channels and drafts go. Teams stay: without active people they answer nothing.
     """
-    for kind in ("agent", "tool", "person", "entity", "channel", "waiver_draft"):
+    for kind in ("agent", "issuer", "tool", "person", "entity", "channel", "waiver_draft"):
         named = {item.key for item in blueprint.of(kind)}
         for key, before in there.described[kind].items():
             after = {**before, "active": False} if kind in _DEFAULTS else None
@@ -113,10 +119,14 @@ def _pruned(blueprint: Blueprint, there: Present) -> Iterator[Change]:
 
 
 def check_references(form: Form, blueprint: Blueprint, there: Present) -> None:
-    """Every owner, team and approver named must exist, in the blueprint or already."""
+    """Every owner, team, approver and agent named must exist, in the blueprint or already."""
     people = {*there.rows["person"], *(item.key for item in blueprint.of("person"))}
     teams = {*there.rows["team"], *(item.key for item in blueprint.of("team"))}
+    agents = {*there.rows["agent"], *(item.key for item in blueprint.of("agent"))}
     for item in blueprint.items:
+        agent = item.fields.get("agent")
+        if agent and agent not in agents:
+            form.refuse((*item.path, "agent"), f"no agent {agent!r} exists{did_you_mean(agent, agents)}")
         owner, team = item.fields.get("owner"), item.fields.get("team")
         if owner and owner not in people:
             form.refuse((*item.path, "owner"), f"no person {owner!r} exists{did_you_mean(owner, people)}")

@@ -11,6 +11,7 @@ from countersign.policy.source import Node, PolicyErrors, Problem
 from countersign.policy.values import Tier
 from countersign.proof import canonical
 from registry import people
+from registry.blueprints import issuers
 from registry.models import Role
 
 MAX_ID, MAX_NAME, MAX_ENTITY = 200, 100, 300
@@ -39,7 +40,7 @@ TRANSITIONS = ("approved", "denied", "expired", "cancelled")
 
 _TOP = (
     "tenant", "settings", "people", "teams", "agents", "tools", "entities", "channels", "waivers", "policy",
-    "prune",
+    "prune", "issuers",
 )  # fmt: skip
 _TOOL = (
     "id", "group", "owner", "risk_tier", "methods", "data_classes", "caps", "arguments_schema", "argument_rules",
@@ -113,6 +114,7 @@ def _blueprint(form: Form, value: Mapping[str, Any], root: Node, read: Read) -> 
         *_each(form, top, "teams", _team),
         *_each(form, top, "people", _person),
         *_each(form, top, "agents", _agent),
+        *_each(form, top, "issuers", _issuer),
         *_each(form, top, "tools", _tool),
         *_each(form, top, "entities", _entity),
         *_each(form, top, "channels", _channel),
@@ -210,6 +212,14 @@ def _agent(form: Form, value: object, path: Path) -> Item | None:
         **_active(form, block, path),
     }
     return Item("agent", _id(form, block, path, "id", MAX_ID), fields, path)
+
+
+def _issuer(form: Form, value: object, path: Path) -> Item | None:
+    """Whose word counts for who speaks: an issuer of tokens, or one identity of a client certificate."""
+    known = ("id", *issuers.TOKEN, *issuers.CERTIFICATE, "active")
+    block = form.mapping(value, path, known=known, required=("id",))
+    fields = {**issuers.fields(form, block, path), **_active(form, block, path)}
+    return Item("issuer", _id(form, block, path, "id", MAX_ID), fields, path)
 
 
 def _tool(form: Form, value: object, path: Path) -> Item | None:
@@ -347,9 +357,11 @@ def _refuse_doubles(form: Form, items: Sequence[Item]) -> None:
 
 
 def _identities(item: Item) -> Iterator[tuple[str, str]]:
-    """Two people with one chat identity would be one click with two votes."""
+    """Two people with one chat identity would be one click with two votes; two entries for one token, two callers."""
+    if item.kind == "issuer":
+        yield "issuer and audience", f"{item.fields['issuer']} {item.fields.get('audience', '')}".strip()
     identities = item.fields.get("identities", {})
-    return ((f"{name} identity", identities[name]) for name in IDENTITIES if identities.get(name))
+    yield from ((f"{name} identity", identities[name]) for name in IDENTITIES if identities.get(name))
 
 
 def _texts(form: Form, block: Mapping[str, Any], path: Path, name: str) -> Sequence[str]:

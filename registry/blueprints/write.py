@@ -7,7 +7,7 @@ from typing import Any
 
 from registry import people
 from registry.blueprints.plan import Change
-from registry.models import Agent, Channel, Entity, Membership, Team, Tenant, Tool, WaiverDraft
+from registry.models import Agent, Channel, Entity, Issuer, Membership, Team, Tenant, Tool, WaiverDraft
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,14 @@ def _agent(change: Change, after: Mapping[str, Any], desk: Desk) -> None:
     _set(row, after, but={"owner", "team"})
 
 
+def _issuer(change: Change, after: Mapping[str, Any], desk: Desk) -> None:
+    """Written whole: an entry that was a token's and is a certificate's now keeps nothing of what it was."""
+    row = Issuer(pk=change.row.pk if change.row else None, tenant=desk.tenant, issuer_id=change.key)
+    if "agent" in after:
+        row.agent = Agent.objects.get(tenant=desk.tenant, agent_id=after["agent"])
+    _set(row, after, but={"agent"})
+
+
 def _tool(change: Change, after: Mapping[str, Any], desk: Desk) -> None:
     row = change.row or Tool(tenant=desk.tenant, tool_id=change.key)
     row.owner = desk.people[after["owner"]]
@@ -87,6 +95,7 @@ _WRITERS: Mapping[str, Callable[[Change, Mapping[str, Any], Desk], None]] = {
     "team": _team,
     "person": _person,
     "agent": _agent,
+    "issuer": _issuer,
     "tool": _tool,
     "entity": _entity,
     "channel": _channel,

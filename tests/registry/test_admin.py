@@ -67,7 +67,7 @@ class TestEntrance:
         shown = {model._meta.label for model in admin.site._registry}
         assert shown == {
             "registry.Agent", "registry.Tool", "registry.Entity", "registry.Channel", "registry.Membership",
-            "registry.Team", "registry.Credential", "registry.Release", "registry.Tenant",
+            "registry.Team", "registry.Credential", "registry.Release", "registry.Tenant", "registry.Issuer",
             "connectors.Delivery", "connectors.Access", "approvals.Waiver",
         }  # fmt: skip
 
