@@ -134,8 +134,9 @@ def fact(
 
 def asker(credential_id: int) -> Actor:
     """The machine or person behind a credential, as records name them."""
-    credential = Credential.objects.get(pk=credential_id)
-    return Actor(type=credential.kind, id=credential.key_id, auth={"method": "bearer"})
+    credential = Credential.objects.select_related("issuer").get(pk=credential_id)
+    method = credential.issuer.kind if credential.issuer else "bearer"
+    return Actor(type=credential.kind, id=credential.key_id, auth={"method": method})
 
 
 def announce(request: AccessRequest, change: Change) -> None:

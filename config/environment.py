@@ -23,6 +23,9 @@ from connectors import timing
 BASE_DIR = Path(__file__).resolve().parent.parent
 _SECRET_LENGTH = 50
 _SHORTEST_WINDOW = timedelta(minutes=1)
+_TAKEN_HEADERS = frozenset(
+    {"authorization", "content-type", "content-length", "host", "x-forwarded-for", "x-request-id"}
+)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -87,6 +90,10 @@ class Environment(Integrations):
     probe_private: bool = False
     signed_references: bool = False
     request_form_url: str = ""
+    issuer_networks: str = ""
+    trusted_proxies: str = ""
+    client_cert_header: str = Field(default="x-forwarded-client-cert", pattern=r"^[A-Za-z0-9-]{1,100}$")
+    client_cert_format: Literal["xfcc", "plain"] = "xfcc"
     bootstrap_tenant: str = ""
     bootstrap_admin: str = ""
     bootstrap_email: str = ""
@@ -148,7 +155,7 @@ class Environment(Integrations):
             raise ValueError("name the hosts; * would let anybody's page speak for this service")
         return value
 
-    @field_validator("callback_networks")
+    @field_validator("callback_networks", "issuer_networks", "trusted_proxies")
     @classmethod
     def _networks_are_networks(cls, value: str) -> str:
         try:
@@ -164,6 +171,20 @@ class Environment(Integrations):
         parts = urlsplit(value)
         if value and (parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment):
             raise ValueError("an address such as https://portal.example.com/access, without a query, is needed")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_some(cls, value: str) -> str:
+        if any(ip_network(one.strip()).prefixlen == 0 for one in value.split(",") if one.strip()):
+            raise ValueError("name the proxies; a network of everybody would let everybody say who they are")
+        return value
+
+    @field_validator("client_cert_header")
+    @classmethod
+    def _header_is_free(cls, value: str) -> str:
+        if value.lower() in _TAKEN_HEADERS:
+            raise ValueError("a header of its own is needed, which the proxy sets and nobody else")
         return value
 
     @model_validator(mode="after")

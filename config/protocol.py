@@ -155,7 +155,11 @@ class Protocol(HttpToolsProtocol):
         except Exception as error:  # noqa: BLE001 - told as everywhere
             self._send(asked, api.failed(error))
             return
-        if answer is None:
+        if answer is None and b"authorization" not in asked.headers:
+            self.cycle = None  # type: ignore[assignment]  # nothing was begun; who the other end is, the general way tells
+            self._generally(asked.body)
+            super().on_message_complete()
+        elif answer is None:
             self._ask_at_length(asked)
         else:
             answer.add_done_callback(partial(self._answered, asked))

@@ -14,6 +14,7 @@ from enforcement import (
     http,
     outcomes,
     problems,
+    proxies,
     published,
     search,
     tasks,
@@ -38,7 +39,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 async def answer(request: Request) -> Response:
     """Always a response; what nobody foresaw is logged and opaque."""
     try:
-        response = await _route(request)
+        response = await _route(proxies.stripped(request))
     except Exception as error:  # noqa: BLE001 - told, and logged unless it was foreseen
         response = failed(error)
     return Response(response.status, response.headers, response.body, request_id(request))

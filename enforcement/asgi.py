@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from django.conf import settings
 
-from enforcement import api, commit, looped, problems
+from enforcement import api, commit, looped, problems, proxies
 from enforcement.http import Headers, Request, Response
 from enforcement.problems import Kind, Problem
 
@@ -54,7 +54,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def _request(scope: Scope, headers: Mapping[str, str], body: bytes) -> Request:
-    return Request(scope["method"], scope["path"], str(scope["query_string"], "latin-1"), headers, body)
+    peer = scope["client"][0] if scope.get("client") else ""
+    headers = proxies.told_once(headers, scope["headers"])
+    return Request(scope["method"], scope["path"], str(scope["query_string"], "latin-1"), headers, body, peer)
 
 
 # --- the body

@@ -1,12 +1,17 @@
-"""Headers in, the caller out: which credential speaks, and for whom it may."""
+"""Headers in, the caller out: which credential speaks, and for whom it may.
 
-from collections.abc import Callable, Mapping
+A bearer's key or token, or else the identity of a client's certificate as a trusted proxy told it. With both, the
+bearer decides alone: what a client sends on purpose is not outdone by the line it came over.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
 from countersign.policy import globs
-from enforcement import memory, pool
+from enforcement import memory, pool, proxies, tokens, workloads
 from enforcement.clock import clock
 from enforcement.memory import World
 from enforcement.problems import Kind, Problem, unavailable
@@ -19,6 +24,7 @@ from registry.snapshot import KeyView
 _SCHEME = "bearer "
 _SPEAKERS = frozenset({CredentialKind.AGENT.value, CredentialKind.PEP.value})
 _proven: globs.Memo[KeyView] = globs.Memo(4096)
+_tokens: globs.Memo[tuple[KeyView, KeyView]] = globs.Memo(4096)  # the key that stands for a token, and with its end
 _reached: globs.Memo[bool] = globs.Memo(4096)
 
 
@@ -30,11 +36,13 @@ class Caller(NamedTuple):
 
 
 async def caller(headers: Mapping[str, str]) -> Caller:
-    """Whoever the bearer token speaks for. Raises Problem: 401, or 503 where nobody can be vouched for.
+    """Whoever the credential speaks for. Raises Problem: 401, or 503 where nobody can be vouched for.
 
-    No query while the key is known. A key that is not is looked up, so that a new one works at once.
+    No query while it is known. One that is not is looked up, so that a new one works at once.
     """
     given = headers.get("authorization", "")
+    if not given and (identity := proxies.identity(headers)) is not None:
+        return await _certified(identity)
     proof = sha256(given.encode("utf-8", "replace")).digest()
     found = _proven_before(proof) or await _prove(given, proof)
     if _expired(found.key, clock.now()):
@@ -53,18 +61,42 @@ def remembered(given: bytes) -> Caller | None:
     return None if _expired(found.key, clock.now()) else found
 
 
-def _proven_before(proof: bytes) -> Caller | None:
-    """Whom this very token proved before, if that very key is still live in the world of now.
+def _proven_before(proof: Hashable) -> Caller | None:
+    """Whom this very key or token proved before, if that very key is still live in the world of now.
 
     Looked up by its SHA-256: what a comparison of digests may tell by its time is nothing about the token.
     """
     key = _proven.get(proof)
-    found = memory.known(key.key_id) if key else None
+    if key is None:
+        return _token_before(proof)
+    found = memory.known(key.key_id)
     return Caller(*found) if found and found[0] is key else None
 
 
+def _token_before(proof: Hashable) -> Caller | None:
+    known = _tokens.get(proof)
+    found = memory.known(known[0].key_id) if known else None
+    return Caller(known[1], found[1]) if known and found and found[0] is known[0] else None
+
+
+async def _certified(identity: str) -> Caller:
+    """An identity is no secret: that a trusted proxy told it is all the proof there is."""
+    place = ("certificate", identity)
+    found = _proven_before(place)
+    if found is None:
+        found = Caller(*await workloads.by_certificate(identity))
+        _proven.put(place, found.key)
+    return found
+
+
 async def _prove(given: str, proof: bytes) -> Caller:
-    presented = _presented(given)
+    text = _bearer(given)
+    if tokens.is_one(text):
+        key, world, until = await workloads.by_token(text)
+        speaking = replace(key, expires_at=until)
+        _tokens.put(proof, (key, speaking))
+        return Caller(speaking, world)
+    presented = _presented(text)
     found = memory.known(presented.key_id)
     if found is None:
         try:
@@ -123,8 +155,12 @@ def _globs_of(key: KeyView, subject_type: str) -> list[str]:
     return [glob for kind, _, glob in typed if kind == subject_type]
 
 
-def _presented(given: str) -> Presented:
-    presented = credentials.parse(given[len(_SCHEME) :].strip()) if given[: len(_SCHEME)].lower() == _SCHEME else None
+def _bearer(given: str) -> str:
+    return given[len(_SCHEME) :].strip() if given[: len(_SCHEME)].lower() == _SCHEME else ""
+
+
+def _presented(text: str) -> Presented:
+    presented = credentials.parse(text)
     if presented is None:
         raise _stranger()
     return presented
@@ -135,4 +171,4 @@ def _expired(key: KeyView, now: datetime) -> bool:
 
 
 def _stranger() -> Problem:
-    return Problem(Kind.UNAUTHENTICATED, "Send `Authorization: Bearer csk_…` with a live key.")
+    return Problem(Kind.UNAUTHENTICATED, "Send `Authorization: Bearer …` with a live key or token.")

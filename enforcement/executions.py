@@ -82,7 +82,7 @@ def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custo
         corrections = spending.reported(
             row, before, said.used, kind=key.kind, allowed=allowed, world=world, cursor=moment.cursor
         )
-    actor = Actor(key.kind, key.key_id, {"method": "bearer"})
+    actor = Actor(key.kind, key.key_id, {"method": key.method})
     member = {"evaluation_id": said.evaluation_id, **said.member}
     record(
         Event.EXECUTION_REPORTED, allowed, tenant=world.tenant, actor=actor, now=moment.now, execution=member,

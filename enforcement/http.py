@@ -9,13 +9,17 @@ JSON = ("content-type", "application/json")
 
 
 class Request(NamedTuple):
-    """What a machine sent. Header names are lower case. A tuple, because thousands are made a second."""
+    """What a machine sent. Header names are lower case. A tuple, because thousands are made a second.
+
+    `peer` is the address of the connection's other end, whatever the request says of it; empty if it has none.
+    """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
     body: bytes
+    peer: str = ""
 
 
 Headers = tuple[tuple[str, str], ...]

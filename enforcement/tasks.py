@@ -110,7 +110,7 @@ def _wait(query: str) -> float:
 
 def _cancel(caller: Caller, task_id: str, reason: str, moment: Moment) -> dict[str, Any]:
     found = _visible(caller, task_id)
-    actor = Actor(caller.key.kind, caller.key.key_id, {"method": "bearer"})
+    actor = Actor(caller.key.kind, caller.key.key_id, {"method": caller.key.method})
     if isinstance(found, Bundle):
         try:
             bundles.cancel(found, actor=actor, reason=reason, now=moment.now)

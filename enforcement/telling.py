@@ -181,8 +181,8 @@ def _because(one: Because, *, brief: bool) -> dict[str, str]:
 
 
 def actor(key: KeyView) -> dict[str, Any]:
-    """Who asked: the credential, by its public id."""
-    return {"type": key.kind, "id": key.key_id, "auth": {"method": "bearer"}}
+    """Who asked: the credential, by its public id, and how it was shown."""
+    return {"type": key.kind, "id": key.key_id, "auth": {"method": key.method}}
 
 
 def action(asked: Asked) -> dict[str, Any]:

@@ -14,7 +14,8 @@ def machine(request: HttpRequest) -> HttpResponse:
     """Any path of `api.PREFIXES`. Machines send keys, never cookies, so there is nothing to forge."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     limit = settings.COUNTERSIGN.body_limit
-    asked = Request(request.method or "", request.path, request.META.get("QUERY_STRING", ""), headers, b"")
+    query, peer = request.META.get("QUERY_STRING", ""), request.META.get("REMOTE_ADDR", "")
+    asked = Request(request.method or "", request.path, query, headers, b"", peer)
     size = headers.get("content-length") or "0"
     if not size.isdecimal() or int(size) > limit:
         response = problems.response(api.too_large(limit))

@@ -78,3 +78,24 @@ class TestProbePrivate:
         monkeypatch.setenv("COUNTERSIGN_PROBE_PRIVATE", "true")
         assert environment().probe_private
         assert "countersign.W002" in {found.id for found in checks.pairs(None)}
+
+
+class TestTrust:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("TRUSTED_PROXIES", "everybody"), ("TRUSTED_PROXIES", "0.0.0.0/0"), ("TRUSTED_PROXIES", "10.0.0.1, ::/0"),
+            ("ISSUER_NETWORKS", "10.0.0.1/8"), ("CLIENT_CERT_HEADER", "x y"), ("CLIENT_CERT_HEADER", ""),
+            ("CLIENT_CERT_HEADER", "X-Forwarded-For"), ("CLIENT_CERT_HEADER", "authorization"),
+            ("CLIENT_CERT_FORMAT", "pem"),
+        ],
+    )  # fmt: skip
+    def test_is_given_to_somebody_in_particular(self, monkeypatch, name, value):
+        monkeypatch.setenv(f"COUNTERSIGN_{name}", value)
+        with pytest.raises(ImproperlyConfigured, match=f"COUNTERSIGN_{name}"):
+            environment()
+
+    def test_is_given_to_nobody_unasked(self):
+        given = environment()
+        assert (given.trusted_proxies, given.issuer_networks) == ("", "")
+        assert (given.client_cert_header, given.client_cert_format) == ("x-forwarded-client-cert", "xfcc")

@@ -34,7 +34,7 @@ def acme(database: None) -> World:
 @pytest.fixture(scope="module", params=["auto", "config.protocol:Protocol"])
 def port(database: None, request: pytest.FixtureRequest) -> Iterator[int]:
     """A server that speaks uvicorn's own HTTP, and one with our short cut: nobody can tell one from the other."""
-    with serving(request.param) as (chosen, server):
+    with serving(request.param, "--no-proxy-headers") as (chosen, server):
         yield chosen
         server.terminate()
         assert server.wait(30) in {0, -signal.SIGTERM}, "it ends by itself, with its last commit made"
@@ -57,6 +57,7 @@ def serving(protocol: str, *more: str) -> Iterator[tuple[int, subprocess.Popen[b
         env={
             **os.environ,
             "COUNTERSIGN_DATABASE_URL": url,
+            "COUNTERSIGN_TRUSTED_PROXIES": "127.0.0.1",
             "COUNTERSIGN_BASE_URL": f"http://127.0.0.1:{chosen}",
         },
     )
@@ -89,6 +90,22 @@ class TestServer:
             line.request("POST", EVALUATION, json.dumps(question()), headers(acme))
             reply = line.getresponse()
             assert (reply.status, json.loads(reply.read())["decision"]) == (200, True)
+        line.close()
+
+    def test_believes_a_proxy_by_its_connection(self, acme, port):
+        identity = f"spiffe://{acme.slug}.test/server"
+        acme.apply(issuers=[{"id": "cert", "certificate": identity, "agent": "support-bot"}])
+        told = f"x-forwarded-client-cert: URI={identity}"
+        kept = b"\r\n".join(line for line in asking(acme).split(b"\r\n") if not line.startswith(b"authorization"))
+        line = socket.create_connection(("127.0.0.1", port), timeout=30)
+        for more, status in (
+            ([told, "x-forwarded-for: 203.0.113.9"], 200),
+            ([told, told], 401),
+            ([], 401),
+            ([told], 200),
+        ):
+            line.sendall(kept.replace(b"host: x", "\r\n".join(["host: x", *more]).encode()))
+            assert answers(line, 1)[0][0] == status
         line.close()
 
     def test_sends_pages_to_django(self, port):

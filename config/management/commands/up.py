@@ -47,7 +47,10 @@ def _refuse_credentials_of_nobody() -> None:
 
 
 def serve(*, host: str, port: int, workers: int) -> None:
-    """Uvicorn with what the hot path needs: our short cut, uvloop, no access log, no lifespan for Django."""
+    """Uvicorn with what the hot path needs: our short cut, uvloop, no access log, no lifespan for Django.
+
+    Where proxies are trusted by their address, uvicorn must not put another in its place that a header told it.
+    """
     uvicorn.run(
         "config.asgi:application",
         host=host,
@@ -57,6 +60,7 @@ def serve(*, host: str, port: int, workers: int) -> None:
         http="config.protocol:Protocol",
         access_log=False,
         server_header=False,
+        proxy_headers=not environment().trusted_proxies,
         date_header=False,
         log_level="warning",
         timeout_graceful_shutdown=10,
