@@ -23,7 +23,7 @@ from evidence.journal import timestamp
 # Members of the context that are about the asking, not about what is asked (profile, terminology).
 _MACHINERY = frozenset(
     {"access_request", "evaluation_id", "evaluated_at", "reason", "business_justification", "justification", "attempt",
-     "approval", "open_request", "supported_obligations", "origin"}
+     "approval", "open_request", "supported_obligations", "origin", "principal_token"}
 )  # fmt: skip
 _BINDING = frozenset({"arguments", "intent", "principal", "session", "transaction", "usage", "environment"})
 RELEVANT = ("arguments", "environment", "intent", "principal", "transaction")

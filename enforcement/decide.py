@@ -34,6 +34,7 @@ from enforcement import (
     obliging,
     parse,
     pool,
+    principals,
     telling,
     unsettled,
     waived,
@@ -47,6 +48,7 @@ from enforcement.judged import Judged
 from enforcement.many import Item, Many
 from enforcement.memory import World
 from enforcement.parse import Asked
+from enforcement.principals import Unproven
 from enforcement.problems import Kind, Problem, unavailable
 from enforcement.telling import Said, Told
 
@@ -60,9 +62,11 @@ async def evaluation(headers: Mapping[str, str], body: bytes) -> bytes:
     for _ in range(ROUNDS):
         caller = await authn.caller(headers)
         # A large body may take long to judge (an SQL text, a hundred thousand numbers): nobody else must wait for it.
-        step = judge(caller, body) if len(body) <= AT_ONCE else await pool.run(judge, caller, body)
         try:
+            step = judge(caller, body) if len(body) <= AT_ONCE else await pool.run(judge, caller, body)
             return await _answer(step)
+        except Unproven as unproven:
+            await principals.prove(unproven, caller.world)
         except Stale as stale:
             await renew(stale)
     raise unavailable("The policy changes faster than this call can be judged.")
@@ -82,7 +86,8 @@ async def evaluations(headers: Mapping[str, str], body: bytes) -> bytes:
     answers: Answers = {}
     for _ in range(ROUNDS):
         try:
-            await _answer_in_turn(await pool.run(_turns, caller, asked, answers), answers, ends_at=asked.ends_at)
+            turns = await pool.run(_turns, caller, asked, answers)
+            await _answer_in_turn(await _proven(turns, asked, headers), answers, ends_at=asked.ends_at)
         except Stale as stale:
             await renew(stale)
             caller = await authn.caller(headers)
@@ -154,6 +159,25 @@ def _turn(caller: Caller, item: Item | Problem) -> Judged | Step | Problem:
         return grouped(step) or step
     except Problem as problem:
         return problem
+
+
+async def _proven(turns: list[Turn], asked: Many, headers: Mapping[str, str]) -> list[Turn]:
+    """The same; what named a principal by a token that nobody had looked at yet is judged now that somebody has."""
+    return [
+        turn._replace(step=await _proved(turn.step, asked.items[turn.place], headers))
+        if isinstance(turn.step, Unproven)
+        else turn
+        for turn in turns
+    ]
+
+
+async def _proved(unproven: Unproven, item: Item | Problem, headers: Mapping[str, str]) -> Judged | Step | Problem:
+    """In the world that the token was looked at in, which may be newer: the others are found to be stale then."""
+    try:
+        await principals.prove(unproven, (await authn.caller(headers)).world)
+    except Problem as problem:
+        return problem
+    return await pool.run(_turn, await authn.caller(headers), item)
 
 
 async def _answer_in_turn(turns: list[Turn], answers: Answers, *, ends_at: bool | None) -> None:

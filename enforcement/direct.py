@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping
 
 from enforcement import authn, commit, decide
+from enforcement.principals import Unproven
 
 _JSON = b"application/json"
 
@@ -22,5 +23,8 @@ def ask(headers: Mapping[bytes, bytes], body: bytes) -> "asyncio.Future[bytes] |
     caller = authn.remembered(headers.get(b"authorization", b""))
     if caller is None:
         return None
-    joining = decide.grouped(decide.judge(caller, body))
+    try:
+        joining = decide.grouped(decide.judge(caller, body))
+    except Unproven:
+        return None
     return None if joining is None else commit.writer().submit(joining)

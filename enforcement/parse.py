@@ -11,7 +11,7 @@ from approvals.origins import Origin
 from approvals.requests import UNSAID
 from countersign.policy.values import EMPTY, Call, Principal
 from countersign.proof import canonical, digests
-from enforcement import chance
+from enforcement import chance, principals, tokens
 from enforcement.memory import World
 from enforcement.problems import Kind, Problem
 
@@ -19,6 +19,8 @@ MAX_ID = 300  # code points; what the rows that name them hold
 MAX_NAME = 200
 MAX_JUSTIFICATION = 4000
 MAX_SUPPORTED = 100
+TOKEN = "principal_token"
+_PROVEN_BY = "proven_by"  # what stands in a kept question where the token was
 
 _TOOL = "tool"
 
@@ -38,6 +40,7 @@ class Asked:
     origin: Origin | None = None
     supported: frozenset[str] | None = None  # obligations the PEP says it can meet; None: it says nothing of it
     approval_state: object = UNSAID  # what was presented beside the approval's id; verified where it is used
+    proven_by: str | None = None  # the issuer whose token proved the principal
 
 
 def document(body: bytes) -> dict[str, Any]:
@@ -67,6 +70,8 @@ def plain(members: Mapping[str, Any], body: bytes, world: World) -> Asked:
     try:
         told = msgspec.convert(members, _Question)
     except msgspec.ValidationError:
+        return question(members, body, world)
+    if told.context.principal_token is not msgspec.UNSET:
         return question(members, body, world)
     return _quickly(told, members, body, world)
 
@@ -112,6 +117,7 @@ class _Context(msgspec.Struct):
     open_request: bool = False
     justification: Annotated[str, msgspec.Meta(max_length=MAX_JUSTIFICATION)] = ""
     origin: _Object | msgspec.UnsetType = msgspec.UNSET
+    principal_token: str | msgspec.UnsetType = msgspec.UNSET
     supported_obligations: Annotated[list[_Name], msgspec.Meta(max_length=MAX_SUPPORTED)] | msgspec.UnsetType = (
         msgspec.UNSET
     )
@@ -173,14 +179,20 @@ def _quickly(told: _Question, members: Mapping[str, Any], body: bytes, world: Wo
 # --- the slow way
 
 
-def question(members: Mapping[str, Any], body: bytes, world: World) -> Asked:
-    """As `evaluation`, of a document that is parsed already."""
+def question(members: Mapping[str, Any], body: bytes, world: World, *, kept: bool = False) -> Asked:
+    """As `evaluation`, of a document that is parsed already; `kept`: one of ours, which tells what had been proven.
+
+    A principal's token is looked at here and goes no further: not to policy, not into what is kept.
+    """
+    members, proven_by = _without_token(members, world, kept=kept)
+    if proven_by is not None:
+        body = canonical.dumps(_with_proof(members, proven_by))
     subject, resource = _entity(members, "subject"), _entity(members, "resource")
     action = _required(members, "action")
     name = _text(action, "name", "action.name", limit=MAX_NAME)
     if name is None:
         raise _missing("action.name")
-    call = _call(members, subject, resource, name, world)
+    call = _call(members, subject, resource, name, world, is_proven=proven_by is not None)
     context = call.context
     salt = chance.salt()
     approval = context.get("approval")
@@ -196,11 +208,18 @@ def question(members: Mapping[str, Any], body: bytes, world: World) -> Asked:
         origin(context),
         _supported(context),
         approval.get("state", UNSAID) if isinstance(approval, dict) else UNSAID,
+        proven_by,
     )
 
 
 def _call(
-    members: Mapping[str, Any], subject: Mapping[str, Any], resource: Mapping[str, Any], name: str, world: World
+    members: Mapping[str, Any],
+    subject: Mapping[str, Any],
+    resource: Mapping[str, Any],
+    name: str,
+    world: World,
+    *,
+    is_proven: bool,
 ) -> Call:
     """Arguments are always an object: a call without any has the empty one."""
     context = _mapping(members, "context", "context")
@@ -215,7 +234,7 @@ def _call(
         EMPTY,
         "",
         _text(context, "intent", "context.intent", limit=MAX_NAME),
-        _principal(context),
+        _principal(context, is_proven=is_proven),
         _text(context, "session", "context.session", limit=MAX_NAME),
         _text(context, "transaction", "context.transaction", limit=MAX_NAME),
         _mapping(context, "environment", "context.environment"),
@@ -256,6 +275,8 @@ def closed(call: Call, world: World) -> dict[str, Any]:
         _bind_tool(bound, call, world)
     if call.principal is not None:
         bound["principal"] = {"type": call.principal.type, "id": call.principal.id}
+        if call.principal.verified:  # an approval for who proved themselves is none for who only is named
+            bound["principal"]["verified"] = True
     if call.intent is not None:
         bound["intent"] = call.intent
     if call.environment:
@@ -322,12 +343,32 @@ def _flag(members: Mapping[str, Any], name: str) -> bool:
     return value
 
 
-def _principal(context: Mapping[str, Any]) -> Principal | None:
-    """Named, not proven: nothing the caller says makes a principal verified."""
+def _principal(context: Mapping[str, Any], *, is_proven: bool = False) -> Principal | None:
+    """Named, and proven only if a token did it: nothing else the caller says makes a principal verified."""
     if "principal" not in context:
         return None
     principal = _entity(context, "principal")
-    return Principal(principal["type"], principal["id"])
+    return Principal(principal["type"], principal["id"], is_proven)
+
+
+def _without_token(members: Mapping[str, Any], world: World, *, kept: bool) -> tuple[Mapping[str, Any], str | None]:
+    """The document without its principal's token, and the issuer by which it was proven. Raises Problem."""
+    context = _mapping(members, "context", "context")
+    if TOKEN not in context:
+        return members, None
+    given = context[TOKEN]
+    rest = {**members, "context": {name: value for name, value in context.items() if name != TOKEN}}
+    if kept:
+        return rest, given[_PROVEN_BY]
+    token, principal = _text(context, TOKEN, f"context.{TOKEN}", limit=tokens.MAX_TOKEN), _principal(context)
+    if token is None or principal is None:
+        raise Problem(Kind.MALFORMED, f"`context.{TOKEN}` proves `context.principal`, which must be named.")
+    return rest, principals.proof_of(token, principal, world).issuer
+
+
+def _with_proof(members: Mapping[str, Any], proven_by: str) -> dict[str, Any]:
+    """What is kept of a question: in the token's place, that there was one."""
+    return {**members, "context": {**members["context"], TOKEN: {_PROVEN_BY: proven_by}}}
 
 
 def _approval(value: Any) -> str:

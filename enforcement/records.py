@@ -75,12 +75,20 @@ class Writer:
 
 
 def _beginning(one: Judged) -> bytes:
-    """Up to the actor: the same for all calls of one credential for one agent, tool and method."""
+    """Up to the actor: the same for all calls of one credential for one agent, tool and method, whose principal is
+    not proven.
+    """
+    if one.asked.proven_by is not None:
+        return _written(one)
     call = one.asked.call
     place = (one.key.key_id, call.subject_type, call.subject_id, call.action_name, call.resource_type, call.resource_id)
     known: bytes | None = one.world.memo.get(place)
     if known is None:
-        action, actor = canonical.dumps(telling.action(one.asked)), canonical.dumps(telling.actor(one.key))
-        known = _HEAD + b'"action":%b,"actor":%b,' % (action, actor)
+        known = _written(one)
         one.world.memo.put(place, known)
     return known
+
+
+def _written(one: Judged) -> bytes:
+    action, actor = canonical.dumps(telling.action(one.asked)), canonical.dumps(telling.actor(one.key))
+    return _HEAD + b'"action":%b,"actor":%b,' % (action, actor)

@@ -21,7 +21,7 @@ from countersign.policy.values import Call, Mode, Requirement, Verdict
 from countersign.policy.waivers import Lifted
 from countersign.proof import canonical, digests
 from countersign.proof.events import Event
-from enforcement import authn, budgets, caps, chance, decide, http, moments, obliging, paging, parse, telling
+from enforcement import authn, budgets, caps, chance, decide, http, moments, obliging, paging, parse, principals, telling
 from enforcement.authn import Caller
 from enforcement.budgets import Claim, Demand
 from enforcement.clock import at, clock
@@ -31,6 +31,7 @@ from enforcement.moments import Moment
 from enforcement.paging import Page
 from enforcement.parse import Asked
 from enforcement.pool import Pool
+from enforcement.principals import Unproven
 from enforcement.problems import unavailable
 from evidence import ledger
 from evidence.journal import timestamp
@@ -77,6 +78,8 @@ async def post(request: Request, part: Part) -> Response:
         caller = await authn.caller(request.headers)
         try:
             return http.json_bytes(await _pool.run(answer, caller, part, request.body))
+        except Unproven as unproven:
+            await principals.prove(unproven, caller.world)
         except Stale as stale:
             await decide.renew(stale)
     raise unavailable("The policy changes faster than this search can be made.")
@@ -150,7 +153,7 @@ def scanned(query: Query, caller: Caller, *, now: datetime, late: Callable[[], b
 
 def _judged(query: Query, caller: Caller, name: str, *, now: datetime) -> Found | None:
     """The name, unless policy, registry or a cap of one call refuse it."""
-    asked = replace(query.asked, call=search.filled(query.asked.call, query.part, name))
+    asked = replace(query.asked, call=_called(query, caller, name))
     verdict, lifted = decide.verdict_on(asked, caller.world, now=now)
     if lifted is None and not telling.of_verdict(verdict).permitted:
         return None
@@ -158,6 +161,15 @@ def _judged(query: Query, caller: Caller, name: str, *, now: datetime) -> Found 
         return Found(name, asked, verdict, None, ())
     asks = decide.asks_of(caller.world, asked)
     return None if asks.refusal else Found(name, asked, verdict, lifted, asks.demands)
+
+
+def _called(query: Query, caller: Caller, name: str) -> Call:
+    """The call with that name in it. Its digest is worked out only where some run of such an action is unsettled."""
+    call = search.filled(query.asked.call, query.part, name)
+    if not caller.world.unsettled:
+        return call
+    action = parse.closed(call, caller.world)
+    return replace(call, action=action, action_digest=digests.action_digest(action))
 
 
 def _still_allowed(query: Query, caller: Caller, found: list[Found], moment: Moment) -> list[str]:

@@ -143,7 +143,7 @@ def _denied(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> St
     body = keys.unseal(bytes(escalation.question), bound_to=sealed)
     recorded = parse.document(body)
     binding.check(recorded, submission, claims)
-    asked = parse.question(recorded, body, caller.world)
+    asked = parse.question(recorded, body, caller.world, kept=True)
     authn.check_reach(caller.key, asked.call.subject_type, asked.call.subject_id)
     if asked.call.action_digest != escalation.action_digest:
         raise Problem(Kind.INVALID_DENIAL_BINDING, "What is registered for this tool has changed; evaluate again.")

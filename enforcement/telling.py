@@ -197,6 +197,8 @@ def action(asked: Asked) -> dict[str, Any]:
         told["tool"] = call.resource_id
     else:
         told["resource"] = {"type": call.resource_type, "id": call.resource_id}
+    if asked.proven_by is not None:  # who it is, the commitment says
+        told["principal"] = {"verified_by": asked.proven_by}
     return told
 
 

@@ -47,7 +47,7 @@ def take_in(seen: Seen, *, key: KeyView, world: World, moment: Moment) -> Verifi
         id=ids.new("ver"), execution=row, credential_id=key.id, finding=seen.finding, digest=digest,
         said=dict(seen.told), made_at=moment.now,
     )  # fmt: skip
-    actor = Actor(key.kind, key.key_id, {"method": "bearer"})
+    actor = Actor(key.kind, key.key_id, {"method": key.method})
     executions.record(
         Event.EXECUTION_VERIFIED, allowed, tenant=world.tenant, actor=actor, now=moment.now, event_id=made.pk,
         execution={"evaluation_id": row.pk, "status": seen.finding.value, "custody": row.status, **seen.member},

@@ -173,7 +173,9 @@ def _call(box: Kept) -> Call:
         action=action,
         action_digest="",
         intent=action.get("intent"),
-        principal=Principal(principal["type"], principal["id"]) if principal else None,
+        principal=Principal(principal["type"], principal["id"], principal.get("verified", False))
+        if principal
+        else None,
         transaction=action.get("transaction"),
         environment=action.get("environment", EMPTY),
         subject_properties=subject.get("properties", EMPTY),
