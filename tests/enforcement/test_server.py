@@ -19,6 +19,7 @@ from django.db.backends.utils import CursorWrapper
 
 from evidence import clock
 from registry import credentials
+from tests.enforcement import vouching
 from tests.enforcement.machine import EVALUATION, question
 from tests.servers import free_port
 from tests.worlds import SETUP, World, world
@@ -106,6 +107,31 @@ class TestServer:
         ):
             line.sendall(kept.replace(b"host: x", "\r\n".join(["host: x", *more]).encode()))
             assert answers(line, 1)[0][0] == status
+        line.close()
+
+    def test_proves_whom_a_call_is_for_and_forgets_the_token(self, acme, port):
+        acme.apply(issuers=[vouching.people(acme)])
+        named = {"type": "user", "id": acme.username("dana")}
+        line = speak(port)
+        for token, status in ((vouching.persons(acme), 200), (vouching.persons(acme, "frank"), 403)):
+            told = json.dumps(question(principal=named, principal_token=token))
+            for _ in range(2):
+                line.request("POST", EVALUATION, told, headers(acme))
+                reply = line.getresponse()
+                assert (reply.status, token.split(".")[1] in reply.read().decode()) == (status, False)
+        line.close()
+
+    def test_takes_a_token_for_a_key(self, acme, port):
+        acme.apply(issuers=[vouching.agents(acme)])
+        line = speak(port)
+        for bearer, status in ((vouching.token(acme), 200), (vouching.token(acme, exp=1), 401)):
+            for _ in range(2):
+                line.request(
+                    "POST", EVALUATION, json.dumps(question()), headers(acme, authorization=f"Bearer {bearer}")
+                )
+                reply = line.getresponse()
+                reply.read()
+                assert reply.status == status
         line.close()
 
     def test_sends_pages_to_django(self, port):

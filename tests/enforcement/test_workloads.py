@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
 
-from enforcement import authn, keysets
+from enforcement import authn, keysets, memory, workloads
+from enforcement.problems import Problem
 from evidence import clock, ledger
 from registry import credentials
 from registry.models import Agent, Credential
@@ -123,6 +125,12 @@ class TestToken:
         assert ask(token(other)).json["context"]["receipt"]["log"] == other.slug
         assert ask(token(acme)).json["context"]["receipt"]["log"] == acme.slug
         assert refused(ask(vouching.signed(vouching.claims(acme, aud="countersign-nobody"))), "believes")
+
+    def test_is_not_remembered_under_an_issuer_that_changed_while_it_was_checked(self, ours: World) -> None:
+        world_ = memory.renew(ours.slug, ours.tenant.epoch)
+        view = world_.snapshot.issuers["jwt", vouching.ISSUER, vouching.audience(ours)]
+        with pytest.raises(Problem, match="changed just now"):
+            workloads._standing_for(replace(view, jwks={}), world_, AGENT)
 
     def test_of_a_person_is_no_agents(self, ours: World) -> None:
         ours.apply(issuers=[people(ours)])
