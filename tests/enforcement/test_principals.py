@@ -1,12 +1,15 @@
 """Whom an agent acts for is proven by that person's own token, or it is only said."""
 
 import json
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from enforcement import principals
 from enforcement.models import Escalation
-from evidence import kept, keys, ledger
+from evidence import clock, kept, keys, ledger
 from registry.models import Membership, Tool
 from tests.enforcement import machine
 from tests.enforcement.machine import REQUESTS, ask, question
@@ -87,6 +90,15 @@ class TestProof:
         other.apply(issuers=[people(other)])
         foreign = persons(other, email=acme.dana.user.email)
         assert ask(acme.pep_key, **of(acme, principal_token=foreign)).status == 403
+
+    def test_ends_by_the_databases_clock(self, acme: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = int(time.time())
+        short = of(acme, principal_token=persons(acme, iat=now - 60, exp=now + 5))
+        assert ask(acme.pep_key, **short).status == 200
+        real = clock.now
+        monkeypatch.setattr(principals.database_clock, "now", lambda: real() + timedelta(seconds=60))
+        monkeypatch.setattr(principals.clock, "offset", principals.clock.offset + 60)
+        assert ask(acme.pep_key, **short).status == 403
 
     def test_ends_with_the_person_and_with_the_issuer(self) -> None:
         own = world(caps={})
