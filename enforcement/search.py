@@ -21,7 +21,20 @@ from countersign.policy.values import Call, Mode, Requirement, Verdict
 from countersign.policy.waivers import Lifted
 from countersign.proof import canonical, digests
 from countersign.proof.events import Event
-from enforcement import authn, budgets, caps, chance, decide, http, moments, obliging, paging, parse, principals, telling
+from enforcement import (
+    authn,
+    budgets,
+    caps,
+    chance,
+    decide,
+    http,
+    moments,
+    obliging,
+    paging,
+    parse,
+    principals,
+    telling,
+)
 from enforcement.authn import Caller
 from enforcement.budgets import Claim, Demand
 from enforcement.clock import at, clock
