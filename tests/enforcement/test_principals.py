@@ -16,6 +16,7 @@ from tests.enforcement.machine import REQUESTS, ask, question
 from tests.enforcement.vouching import agents, people, persons, token
 from tests.worlds import POLICY, World, world
 
+EVALUATIONS, TOOLS = "/access/v1/evaluations", "/access/v1/search/resource"
 VERIFIED = POLICY.replace(
     "rules:\n",
     "rules:\n"
@@ -166,6 +167,27 @@ class TestTold:
         assert again.context["access_request"]["task"]["id"] == task.json["task"]["id"]
         unproven = ask(acme.pep_key, **{**told, "principal_token": None})
         assert unproven.told == (False, "deny", "principal")
+
+    def test_each_of_many_items_is_proven_or_refused_for_itself(self, acme: World) -> None:
+        told = [
+            question(**of(acme)),
+            question(**of(acme, "frank", principal_token=persons(acme, "dana"))),
+            question(**of(acme, "erin")),
+            question(**of(acme, principal_token=None)),
+        ]
+        items = machine.post(EVALUATIONS, acme.pep_key, {"evaluations": told}).json["evaluations"]
+        assert [item["decision"] for item in items] == [True, False, True, False]
+        assert items[1]["context"]["error"]["status"] == 403
+        assert items[3]["context"]["reason"] == "principal"
+
+    def test_a_search_finds_what_only_a_proven_principal_may(self, acme: World) -> None:
+        def found(**context: Any) -> list[str]:
+            asked = question(**context)
+            del asked["resource"]["id"]
+            return [one["id"] for one in machine.post(TOOLS, acme.pep_key, asked).json["results"]]
+
+        assert "payments.refund" in found(**of(acme))
+        assert "payments.refund" not in found(**of(acme, principal_token=None))
 
     def test_a_large_call_is_proven_like_a_small_one(self, acme: World) -> None:
         assert ask(acme.pep_key, **of(acme), justification="x" * 3900, session="s" * 150).status == 200

@@ -19,6 +19,7 @@ from tests.enforcement.test_custody import spent, told
 from tests.enforcement.test_requests import approved, easy, error_of, fresh, submission, using
 from tests.worlds import POLICY, SETUP, World
 
+EVALUATIONS, TOOLS, REFUND = "/access/v1/evaluations", "/access/v1/search/resource", "payments.refund"
 UNRECONCILED = (False, "deny", "unreconciled")
 
 
@@ -125,6 +126,21 @@ class TestBlock:
         silent(acme, reply.context["evaluation_id"], **named(reply))
         assert ask(acme.pep_key, asked).told == UNRECONCILED
         assert ask(acme.pep_key, question(transaction="case-other")).told[0]
+
+    def test_reaches_the_items_of_a_request_and_the_names_of_a_search(self, acme, olga):
+        asked = question(transaction="case-found")
+        reply = ask(acme.pep_key, asked)
+        evaluation_id = silent(acme, reply.context["evaluation_id"], **named(reply))
+        open_ended = {**asked, "resource": {"type": "tool"}}
+
+        def seen() -> tuple[list[bool], bool]:
+            items = post(EVALUATIONS, acme.pep_key, {"evaluations": [asked, question(transaction="case-beside")]})
+            found = post(TOOLS, acme.pep_key, open_ended).json["results"]
+            return [one["decision"] for one in items.json["evaluations"]], {"type": "tool", "id": REFUND} in found
+
+        assert seen() == ([False, True], False)
+        settled(evaluation_id, olga)
+        assert seen() == ([True, True], True)
 
     def test_spares_a_plain_call_that_nothing_tells_from_the_next(self, acme):
         reply = ask(acme.pep_key)
