@@ -264,7 +264,7 @@ class TestLook:
 
     def test_slow_ones_are_asked_side_by_side(self, ours: World) -> None:
         def slow(peer: Any) -> None:
-            time.sleep(0.5)
+            time.sleep(1)
             peer.sendall(UP)
 
         with receiver() as here:
@@ -272,7 +272,7 @@ class TestLook:
             waiver = mitigated(ours, *[check(here) for _ in range(8)])
             began = time.monotonic()
             assert look(waiver) == State.ACTIVE
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 8, "one after the other they take longer than all of them together"
 
     def test_one_that_cannot_be_settled_stops_no_other(self, ours: World, here: Receiver) -> None:
         waiver = mitigated(ours, check(here))
