@@ -58,6 +58,11 @@ class Decided:
         return told if isinstance(told, Mapping) else None
 
     @property
+    def is_approved(self) -> bool:
+        """Whether people let it through: an approval was used up for it."""
+        return self.outcome == "allow" and isinstance(self.predicate.get("entitlement"), Mapping)
+
+    @property
     def request_id(self) -> str | None:
         """The request this decision belongs to, if it was about one."""
         thread = str(self.predicate["thread"]["id"])

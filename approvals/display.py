@@ -86,7 +86,8 @@ def line(label: str, value: str, kind: Kind, *, extra: frozenset[Flag] = frozens
 
 
 def _who(call: Call) -> Iterator[Line]:
-    yield line("Agent", _typed(call.subject_type, call.subject_id, usual="agent"), Kind.FACT)
+    asks = "Agent" if call.subject_type == "agent" else "Asked by"  # people ask too, for exceptions
+    yield line(asks, _typed(call.subject_type, call.subject_id, usual="agent"), Kind.FACT)
     yield line("For", _principal(call.principal), Kind.CLAIM)
     yield line("Tool", _typed(call.resource_type, call.resource_id, usual="tool"), Kind.FACT)
     yield line("Method", call.action_name, Kind.FACT)

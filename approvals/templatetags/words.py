@@ -5,7 +5,7 @@ from typing import Any
 
 from django import template
 
-from approvals import surfaces, visible
+from approvals import reasons, surfaces, visible
 
 register = template.Library()
 
@@ -17,6 +17,12 @@ _PRECISELY = 10 * _MINUTE  # with less than this left, seconds matter
 def seen(value: Any) -> str:
     """Text that somebody else supplied, each character that hides, reorders or imitates escaped as on the card."""
     return "" if value is None else visible.visible(str(value)).text
+
+
+@register.filter
+def because(code: object) -> str:
+    """A reason code in words."""
+    return reasons.words(str(code))
 
 
 @register.filter

@@ -104,11 +104,14 @@ def introduce(built: House, approvers: list[Approver], request_id: str) -> None:
 def prove(built: House, case: str) -> None:
     pack = built.var / "pack"
     shutil.rmtree(pack, ignore_errors=True)
-    built.manage("export_evidence", "--tenant", TENANT, "--out", str(pack), "--transaction", case)
+    printed = built.manage("export_evidence", "--tenant", TENANT, "--out", str(pack), "--transaction", case)
+    key = printed.rsplit("--key '", 1)[1].split("'", 1)[0]
     say(f"\nEvidence of {case} is in {pack}. Verified offline, without the server:\n")
-    done = subprocess.run([sys.executable, "-m", "countersign.cli", "verify", str(pack)], cwd=ROOT, check=False)
+    verify = [sys.executable, "-m", "countersign.cli", "verify", str(pack), "--key", key]
+    done = subprocess.run(verify, cwd=ROOT, check=False)
     if done.returncode:
         raise SystemExit("the pack does not verify")
+    say(f"\nAgain at any time: .venv/bin/countersign verify {pack} --key '{key}'")
 
 
 def _run(built: House, *, unattended: bool) -> None:

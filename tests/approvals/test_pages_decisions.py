@@ -120,6 +120,25 @@ class TestList:
         assert len(shown(text(client.get("/decisions/?tool=crm.delete&agent=support-bot")))) == 12
         assert shown(text(client.get("/decisions/?outcome=deny&tool=crm.lookup"))) == []
 
+    def test_what_people_let_through_says_so_and_codes_are_words(self) -> None:
+        own = world()
+        with transaction.atomic():
+            for name, reason, more in (
+                ("approved", "rule", {"entitlement": {"approval": "apr_1", "request": "arq_1"}}),
+                ("capped", "spend_cap", {}),
+            ):
+                ledger.append(
+                    Event.DECISION_MADE, tenant=own.slug, thread="arq_1" if more else ids.new("eva"), actor=PEP,
+                    now=clock.now(), commitment="sha256:" + "c" * 64, event_id=ids.new("eva"),
+                    action={"agent": name, "tool": "crm.lookup", "method": "get"},
+                    decision={"outcome": "allow" if more else "deny", "reason": reason, "mode": "enforce", "reasons": []},
+                    **more,
+                )  # fmt: skip
+        seal.seal_due(own.slug)
+        page = text(signed_in(own.ada).get("/decisions/"))
+        assert "approved · approved by people" in page
+        assert "capped · more money than the cap has left" in page
+
     def test_a_filter_compares_whole_names(self, ours: World) -> None:
         page = text(signed_in(ours.ada).get("/decisions/?agent=support"))
         assert "None found" in page

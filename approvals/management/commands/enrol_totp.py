@@ -30,5 +30,6 @@ class Command(BaseCommand):
             raise CommandError(f"{username!r} has an authenticator already") from None
         counts_from = totp.counts_from(membership.user, now=now)
         if counts_from and counts_from > now:  # not on stdout, where the seed is the last word
-            self.stderr.write(f"A new authenticator waits: it counts from {counts_from:%H:%M:%S} UTC.", str)
+            wait = "COUNTERSIGN_ENROLMENT_COOLDOWN"  # of this command's environment
+            self.stderr.write(f"A new authenticator waits ({wait}): it counts from {counts_from:%H:%M:%S} UTC.", str)
         self.stdout.write(f"Seed of {username}, shown once: {made.secret}")
