@@ -21,10 +21,12 @@ ON_BOTH = [
     "tests/approvals", "tests/connectors", "tests/enforcement", "tests/evidence", "tests/outbox", "tests/registry",
     "tests/journeys",
 ]  # fmt: skip
-JUDGING = [
-    "tests/approvals/waivers/test_creep.py",
-    "tests/approvals/waivers/test_model.py",
-]  # not storing: once is enough
+ONCE = [
+    "tests/approvals/waivers/test_creep.py", "tests/approvals/waivers/test_model.py",  # judging
+    "tests/connectors/email", "tests/connectors/jira", "tests/connectors/servicenow", "tests/connectors/slack",  # speaking
+]  # fmt: skip
+"""What does not depend on how rows are stored."""
+
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
 
@@ -41,7 +43,7 @@ def main() -> int:
             ("What goes over sockets and pages", _begun(stack, OUTSIDE, given)),
             (
                 "The rooms on SQLite, and what needs no database",
-                _begun(stack, [*WITHOUT_DATABASE, *ON_BOTH, *_without(JUDGING)], on_sqlite),
+                _begun(stack, [*WITHOUT_DATABASE, *ON_BOTH, *_without(ONCE)], on_sqlite),
             ),
         ]
         rooms = ["tests", *_without(OUTSIDE), *_without(WITHOUT_DATABASE)]
