@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from approvals import handle, requests
-from approvals.models import AccessRequest, Status
+from approvals.models import AccessRequest, Approval, Status
 from approvals.requests import Ask
 from countersign.policy.values import Because, Outcome, Reason, Verdict
 from countersign.policy.waivers import Lifted
+from countersign.proof import canonical
 from countersign.proof.events import Event
 from enforcement import arap, attempts, batch, binding, parse, published, telling
 from enforcement.attempts import Given
@@ -49,8 +50,21 @@ def repeated(step: Step, moment: Moment) -> bytes | None:
     given = attempts.find(moment.cursor, [name]).get(name)
     if given is None:
         return None
-    allowed_now = step.asked.approval is not None or step.lifted is not None
+    allowed_now = attempts.permits(given.answer) and _rests_on_the_same(step, given)
     return given.again(attempts.digest_of(step.asked.call), allowed_now=allowed_now)
+
+
+def _rests_on_the_same(step: Step, given: Given) -> bool:
+    """Whether that allow was given for the very approval that is presented now, which nobody took back since, or under
+    a waiver where one would let the call through now. Presenting some approval makes no other allow good again.
+    """
+    evaluation_id = canonical.loads_object(given.answer)["context"]["evaluation_id"]
+    predicate = (ledger.find(step.world.tenant, evaluation_id) or {}).get("predicate", {})
+    if step.asked.approval is None:
+        return step.lifted is not None and "waiver" in predicate
+    approval = predicate.get("entitlement", {}).get("approval")
+    unrevoked = Approval.objects.filter(pk=approval, tenant_id=step.world.tenant_id, revoked_at__isnull=True)
+    return bool(approval == step.asked.approval and unrevoked.exists())
 
 
 def answer(step: Step, moment: Moment) -> bytes:

@@ -20,6 +20,12 @@ from tests.enforcement.machine import EVALUATION, REQUESTS, Reply, ask, big, get
 from tests.worlds import POLICY, SETUP, World, world
 
 ERROR = "urn:openid:authzen:access-request:error:"
+STRICTER = (
+    POLICY.partition("\ntests:")[0]
+    .replace(">= 100.0", ">= 1.0")
+    .replace("{teams: [finance], quorum: 2, step_up: totp}", "{teams: [finance], quorum: 1, step_up: none}")
+)
+"""Refunds wait for people from 1 on."""
 
 
 @pytest.fixture(scope="module")
@@ -501,6 +507,28 @@ class TestUse:
         assert len({reply.body for reply in replies}) == 1
         assert replies[0].told[0] is True
         assert Approval.objects.get(pk=approval.pk).uses == 1
+
+    @pytest.mark.parametrize("presented", ["apr_01m7yrs4803kz8xc6xrmfaterf", "approved"])
+    def test_abuse_030_makes_no_allow_good_again_that_was_given_without_it(self, presented):
+        """An attempt that was allowed by policy alone, under a policy that asks people now."""
+        own = easy()
+        body = question(attempt="a-1", transaction="t-1")
+        assert ask(own.pep_key, body).told == (True, "allow", "rule")
+        own.with_policy(STRICTER)
+        approval = approved(own, question(transaction="t-1")).pk if presented == "approved" else presented
+        assert ask(own.pep_key, using(approval, body)).status == 409
+        assert ask(own.pep_key, body).status == 409
+
+    def test_abuse_029_repeats_no_answer_of_one_that_was_taken_back(self, acme):
+        body = fresh()
+        approval = approved(acme, body)
+        attempt = using(approval, {**body, "context": {**body["context"], "attempt": f"r-{time.monotonic_ns()}"}})
+        first = ask(acme.pep_key, attempt)
+        assert (first.told[0], ask(acme.pep_key, attempt).body) == (True, first.body)
+        doors.revoke_approval(
+            approval.pk, tenant_id=acme.tenant.pk, actor=SETUP, reason="A mistake.", now=clock.now()
+        )  # fmt: skip
+        assert ask(acme.pep_key, attempt).status == 409
 
     def test_is_rolled_back_by_a_cap_that_is_used_up(self):
         own = easy(caps={"rate": ["1/day"]})

@@ -24,6 +24,7 @@ from registry.models import Tool
 from tests.approvals.asking import vote
 from tests.approvals.waivers.excepting import RULE, asked, at, call, easy, granted, over
 from tests.enforcement.machine import EVALUATION, Reply, ask, big, question, send, together
+from tests.enforcement.test_requests import STRICTER
 from tests.worlds import AGENT, BLUEPRINT, POLICY, World
 
 AS_BEFORE = (False, "escalate", "approval_required")
@@ -192,6 +193,16 @@ class TestUses:
         first, again = (call(ours, attempt="one") for _ in range(2))
         assert first.body == again.body
         assert uses(waiver) == 1
+
+    def test_creep_21_makes_no_allow_good_again_that_took_none(self) -> None:
+        """Allowed by policy alone, then asked for again where people are asked now and a waiver would lift that."""
+        own = easy()
+        small = question(attempt="one")
+        assert ask(own.pep_key, small).told == (True, "allow", "rule")
+        own.with_policy(STRICTER)
+        waiver = granted(own)
+        assert ask(own.pep_key, small).status == 409
+        assert uses(waiver) == 0
 
     def test_creep_22_a_call_over_its_cap_takes_none(self, ours: World) -> None:
         capped = easy(caps={"spend": {"argument": "amount", "per_call": "200.00", "currency": "EUR"}})
