@@ -15,8 +15,8 @@ from enforcement.models import Attempt, Counter, Escalation, Execution
 from evidence import ledger
 from evidence.models import KeptArguments, Record
 from tests.approvals.waivers import excepting
-from tests.enforcement.machine import EVALUATION, Reply, ask, big, get, post, question, send, together
-from tests.enforcement.test_requests import approved, using
+from tests.enforcement.machine import EVALUATION, OUTCOMES, Reply, ask, big, get, post, question, send, together
+from tests.enforcement.test_requests import approved, easy, using
 from tests.worlds import World, world
 
 PATH = "/access/v1/search/"
@@ -150,6 +150,17 @@ class TestFound:
         assert excepting.call(own).told[0] is True
         assert names(find(own.pep_key, "subject", big())) == []
         assert excepting.call(own).told[0] is False
+
+    def test_is_not_what_a_person_has_to_reconcile_first(self, database: None) -> None:
+        own = easy()
+        body = question(transaction="t-1")
+        reply = ask(own.pep_key, body)
+        report = {name: reply.context[name] for name in ("evaluation_id", "action_digest", "commitment_salt")}
+        post(OUTCOMES, own.pep_key, {**report, "status": "indeterminate"})
+        assert ask(own.pep_key, body).context["reason"] == "unreconciled"
+        for part, name in (("subject", "support-bot"), ("resource", "payments.refund"), ("action", "create")):
+            assert name not in names(find(own.pep_key, part, body))
+            assert name in names(find(own.pep_key, part, question(transaction="t-2")))
 
     def test_is_not_what_only_an_approval_would_allow(self, database: None) -> None:
         own = excepting.easy()
