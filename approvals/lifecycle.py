@@ -8,6 +8,7 @@ from django.db import transaction
 
 from approvals.models import AccessRequest, Status
 from approvals.signals import Change, request_changed
+from countersign.inspection.redact import redact
 from countersign.proof.events import Event
 from evidence import ledger
 from evidence.ledger import Actor, Written
@@ -70,7 +71,7 @@ def close(request: AccessRequest, status: Status, *, actor: Actor, now: datetime
     for name, value in changes.items():
         setattr(request, name, value)
     event, change = _EVENTS[status]
-    record(event, request, actor=actor, now=now, detail={"reason": reason} if reason else None)
+    record(event, request, actor=actor, now=now, detail={"reason": redact(reason).text} if reason else None)
     announce(request, change)
 
 

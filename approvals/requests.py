@@ -19,6 +19,7 @@ from approvals.signals import Change
 from approvals.using import UNSAID as UNSAID
 from approvals.using import NotUsable as NotUsable
 from approvals.using import use as use
+from countersign.inspection.redact import redact
 from countersign.proof.events import Event
 from evidence.ledger import Actor
 
@@ -60,7 +61,7 @@ def revoke_approval(approval_id: str, *, tenant_id: int, actor: Actor, reason: s
             raise NotRevocable(approval_id)
         record(
             Event.APPROVAL_REVOKED, request, actor=actor, now=now,
-            entitlement={"approval": approval_id}, detail={"reason": reason},
+            entitlement={"approval": approval_id}, detail={"reason": redact(reason).text},
         )  # fmt: skip
         announce(request, Change.REVOKED)
         found.revoked_at = now

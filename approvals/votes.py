@@ -15,6 +15,7 @@ from approvals.quorum import Standing
 from approvals.signals import Change
 from approvals.stepup import ProofRefused as ProofRefused
 from approvals.stepup import SeenOther as SeenOther
+from countersign.inspection.redact import redact
 from countersign.policy.values import StepUp
 from countersign.proof.events import Event
 from evidence import clock
@@ -219,7 +220,7 @@ def _record(vote: Vote, request: AccessRequest, *, quick: bool) -> None:
     written = record(
         Event.VOTE_CAST, request, actor=_actor(vote.membership, vote.step_up), now=vote.cast_at,
         rendered={"display_hash": vote.seen},
-        detail={**issuing.vote_detail(vote), "reason": vote.reason, "flags": ["quick"] if quick else []},
+        detail={**issuing.vote_detail(vote), "reason": redact(vote.reason).text, "flags": ["quick"] if quick else []},
     )  # fmt: skip
     vote.leaf = written.leaf
     vote.save(force_insert=True)

@@ -10,6 +10,7 @@ from approvals.waivers import moving
 from approvals.waivers.models import LIVE, State, Waiver
 from approvals.waivers.moving import announce, record
 from approvals.waivers.signals import WaiverChange
+from countersign.inspection.redact import redact
 from countersign.proof.events import Event
 from evidence import clock
 from evidence.ledger import Actor
@@ -51,7 +52,7 @@ def shorten(waiver_id: str, *, tenant_id: int, by: Membership, expires_at: datet
         was, waiver.expires_at, waiver.version = waiver.expires_at, expires_at, waiver.version + 1
         waiver.save(update_fields=["expires_at", "version"])
         changes.bump(waiver.tenant, registry=False, waivers=True)
-        detail = {"was": timestamp(was), "expires_at": timestamp(expires_at), "why": why}
+        detail = {"was": timestamp(was), "expires_at": timestamp(expires_at), "why": redact(why).text}
         record(Event.WAIVER_SHORTENED, waiver, actor=_actor(by), now=at, detail=detail)
         announce(waiver, WaiverChange.SHORTENED)
     return waiver

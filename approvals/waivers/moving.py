@@ -7,6 +7,7 @@ from typing import Any, Final
 from approvals import lifecycle
 from approvals.waivers.models import LIVE, State, Waiver
 from approvals.waivers.signals import WaiverChange, waiver_changed, waivers_expired
+from countersign.inspection.redact import redact
 from countersign.proof.events import Event
 from evidence import together
 from evidence.ledger import Actor, Written
@@ -61,7 +62,7 @@ def move(waiver: Waiver, to: State, *, actor: Actor, now: datetime, why: str = "
     _update(waiver, before, changed)
     if to in {State.SUSPENDED, State.REVOKED}:
         changes.bump(waiver.tenant, registry=False, waivers=True)
-    record(event, waiver, actor=actor, now=now, detail={"why": why} if why else None)
+    record(event, waiver, actor=actor, now=now, detail={"why": redact(why).text} if why else None)
     announce(waiver, change)
 
 

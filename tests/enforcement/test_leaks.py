@@ -1,15 +1,23 @@
 """Secrets in arguments reach neither a record, nor what was not sealed, nor any error that is answered."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
+from approvals import requests
+from approvals.models import Approval
+from approvals.waivers import ending
 from countersign.proof import canonical
+from evidence import clock
 from evidence.models import KeptArguments, Record
+from tests.approvals.asking import vote
+from tests.approvals.waivers import excepting
 from tests.countersign.inspection.corpus import HIDING, SECRETS
 from tests.enforcement import machine
 from tests.enforcement.machine import EVALUATION, OUTCOMES, REQUESTS, post, question
-from tests.worlds import World, world
+from tests.enforcement.test_requests import easy, fresh, opened
+from tests.worlds import SETUP, World, world
 
 pytestmark = pytest.mark.usefixtures("database")
 _ALL = [secret for _, secret in SECRETS]
@@ -45,6 +53,31 @@ class TestEvidence:
             assert not _is_in(secret, bodies)
             assert not _is_in(secret, kept)
             assert not _is_in(secret, reply.body)
+
+    def test_abuse_103_no_word_of_who_withdraws_or_votes_or_takes_back_brings_a_secret_in(self):
+        own = easy()
+        withdrawn = opened(own, fresh())
+        path = f"{REQUESTS}/{withdrawn.pk}/cancel"
+        reply = machine.run(
+            machine.send("DELETE", path, own.agent_key, {"reason": f"No. {_ALL[0]}", "comment": _ALL[1]})
+        )
+        assert reply.status == 200
+        request = vote(opened(own, fresh()), own.erin, reason=f"Fine. {_ALL[0]}")
+        approval = Approval.objects.get(request=request)
+        requests.revoke_approval(
+            approval.pk, tenant_id=own.tenant.pk, actor=SETUP, reason=f"Not fine. {_ALL[0]}", now=clock.now()
+        )
+        waiver = excepting.granted(own)
+        soon = waiver.expires_at - timedelta(minutes=1)
+        ending.shorten(
+            waiver.pk, tenant_id=own.tenant.pk, by=own.erin, expires_at=soon, why=f"Less. {_ALL[0]}", now=clock.now()
+        )
+        ending.revoke(waiver.pk, tenant_id=own.tenant.pk, by=own.erin, why=f"Over. {_ALL[1]}", now=clock.now())
+        bodies = b"\n".join(bytes(body) for body in Record.objects.filter(log=own.slug).values_list("body", flat=True))
+        for words in ("No.", "Fine.", "Not fine.", "Less.", "Over."):
+            assert f'"{words} [redacted'.encode() in bodies
+        for secret in _ALL[:2]:
+            assert not _is_in(secret, bodies)
 
 
 class TestErrors:
