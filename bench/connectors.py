@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def rows() -> Iterator[dict[str, Any]]:
                 yield {"name": name, "skipped": "no PostgreSQL"}
             return
         yield from _measured(stage, "")
-        with _celery(stage) as redis_url:
+        with celery(stage) as redis_url:
             if redis_url:
                 yield from _measured(stage, redis_url)
             else:
@@ -47,14 +47,14 @@ def _measured(stage: Stage, redis_url: str) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _celery(stage: Stage) -> Iterator[str]:
+def celery(stage: Stage, extra: Mapping[str, str] | None = None) -> Iterator[str]:
     """A Redis and a worker with beat on it; empty where there is none."""
     try:
         redis = servers.Redis.start()
     except FileNotFoundError:
         yield ""
         return
-    extra = {"COUNTERSIGN_REDIS_URL": redis.url, "COUNTERSIGN_ATTENTION_LIMIT": "1000000"}
+    extra = {**(extra or {}), "COUNTERSIGN_REDIS_URL": redis.url, "COUNTERSIGN_ATTENTION_LIMIT": "1000000"}
     schedule = str(Path(stage.home) / "beat")
     worker = stage.start(
         sys.executable, "-m", "celery", "-A", "tests.connectors.celery_worker", "worker", "--beat",

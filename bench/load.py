@@ -7,8 +7,10 @@ import asyncio
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,8 +97,53 @@ async def _own(url: str, *, key: str, body: bytes, connections: int, seconds: fl
     return Load(len(took) / seconds, middle, high, failed, len(took))
 
 
-async def post(url: str, *, key: str, body: bytes, pause: float, ends: float) -> int:
-    """One connection that asks every `pause` seconds, or as soon as it has its answer; how many 200s it got."""
+def paced(url: str, *, key: str, body: bytes, rate: int, seconds: float) -> subprocess.Popen[str]:
+    """POST `body` so often, answered or not, from a process of its own, whose last word is how many 200s it got."""
+    home = Path(tempfile.mkdtemp(prefix="countersign-bench-"))
+    (home / "body").write_bytes(body)
+    command = [sys.executable, "-m", "bench.load", url, key, str(home / "body"), str(rate), str(seconds)]
+    if shutil.which("wrk"):
+        script = home / "paced.lua"
+        script.write_text(_SCRIPT % (body.decode(), key) + _PACE % rate)
+        command = ["wrk", "-t1", f"-c{_LINES}", f"-d{seconds:.0f}s", "-s", str(script), url]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
+
+
+def answered(generator: "subprocess.Popen[str]") -> int:
+    """What `paced` got in the end."""
+    told = generator.communicate()[0]
+    found = re.search(r"RESULT (\d+) \d+ (\d+)", told)
+    assert found, told
+    return int(found[1]) - int(found[2])
+
+
+_LINES = 32
+_PACE = """
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long s; long us; } when; int gettimeofday(when *, void *);")
+local at, sent, began = ffi.new("when"), 0, nil
+local function now()
+  ffi.C.gettimeofday(at, nil)
+  return tonumber(at.s) * 1000 + tonumber(at.us) / 1000
+end
+function delay()
+  began = began or now()
+  sent = sent + 1
+  return math.max(0, math.floor(began + sent * 1000 / %d - now()))
+end
+"""
+
+
+async def _paced(url: str, *, key: str, body: bytes, rate: int, seconds: float) -> int:
+    """Where there is no wrk: lines that each ask when it is their turn, or as soon as they can after it."""
+    began = time.perf_counter()
+    turns = iter(range(int(rate * seconds)))
+    lines = [_line(url, key=key, body=body, dues=(began + turn / rate for turn in turns)) for _ in range(_LINES)]
+    return sum(await asyncio.gather(*lines))
+
+
+async def _line(url: str, *, key: str, body: bytes, dues: Iterator[float]) -> int:
+    """One connection that asks at these times; how many 200s it got."""
     host, _, rest = url.removeprefix("http://").partition("/")
     name, _, port = host.partition(":")
     message = (
@@ -104,14 +151,22 @@ async def post(url: str, *, key: str, body: bytes, pause: float, ends: float) ->
         f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
     ).encode() + body
     reader, writer = await asyncio.open_connection(name, int(port))
-    answered, due = 0, time.perf_counter()
-    while due < ends:
+    good = 0
+    for due in dues:
+        await asyncio.sleep(due - time.perf_counter())
         writer.write(message)
         head = await reader.readuntil(b"\r\n\r\n")
         size = re.search(rb"(?i)content-length: (\d+)", head)
         await reader.readexactly(int(size[1]) if size else 0)
-        answered += head.startswith(b"HTTP/1.1 200")
-        due = max(due + pause, time.perf_counter())
-        await asyncio.sleep(due - time.perf_counter())
+        good += head.startswith(b"HTTP/1.1 200")
     writer.close()
-    return answered
+    return good
+
+
+def main(url: str, key: str, body: str, rate: str, seconds: str) -> None:
+    told = _paced(url, key=key, body=Path(body).read_bytes(), rate=int(rate), seconds=float(seconds))
+    sys.stdout.write(f"RESULT {asyncio.run(told)} 0 0\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
