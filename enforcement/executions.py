@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from approvals import lifecycle
-from approvals.models import AccessRequest
+from approvals.models import AccessRequest, Approval
 from approvals.signals import Change
 from countersign.proof import digests
 from countersign.proof.events import Event
@@ -67,6 +67,8 @@ def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custo
     row = Execution.objects.select_for_update().filter(pk=said.evaluation_id, tenant_id=world.tenant_id).first()
     if row is not None and _is_repeat(row, said):
         return Custody(row.status)
+    if said.status is Custody.EXECUTING and allowed.is_reserved:
+        _check_stands(allowed.request_id)
     before = Custody(row.status) if row else Custody.RESERVED
     if row is None:
         row = _first(said, allowed, key=key, world=world, moment=moment)
@@ -214,6 +216,15 @@ def _action(said: Report, allowed: Allowed) -> str:
     if len(salt) != digests.SALT_BYTES or digests.commitment(salt, digest) != allowed.commitment:
         raise Problem(Kind.MALFORMED, "`action_digest` and `commitment_salt` are not those of this evaluation.")
     return digest if allowed.transaction else ""
+
+
+def _check_stands(request_id: str) -> None:
+    """An approval that was taken back lets nothing begin any more; what has begun goes on. The request is locked.
+
+    Raises Problem (409).
+    """
+    if Approval.objects.filter(request_id=request_id, revoked_at__isnull=False).exists():
+        raise Problem(Kind.CONFLICT, "The approval was taken back before the call began; do not run it.")
 
 
 def _is_repeat(row: Execution, said: Report) -> bool:

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from approvals import requests
+from approvals.models import Approval
 from enforcement import executions
 from enforcement.models import Counter, Custody, Execution
 from evidence import clock, ledger
@@ -11,7 +13,7 @@ from evidence.models import Record
 from outbox.models import Job
 from tests.enforcement.machine import OUTCOMES, Reply, ask, post, send, together
 from tests.enforcement.test_requests import approved, easy, fresh, using
-from tests.worlds import World, world
+from tests.worlds import SETUP, World, world
 
 SPEND = {"rate": ["50/day"], "spend": {"argument": "amount", "per_day": "5000.00", "currency": "EUR"}}
 
@@ -39,6 +41,19 @@ def tokens(own: World) -> int:
 
 def calls(own: World) -> int:
     return sum(counter.used for counter in Counter.objects.filter(tenant=own.tenant, key__startswith="rate"))
+
+
+def reserved(own: World) -> tuple[Approval, str]:
+    """An approval, and the allow that used it."""
+    body = fresh()
+    approval = approved(own, body)
+    return approval, ask(own.pep_key, using(approval, body)).context["evaluation_id"]
+
+
+def take_back(own: World, approval: Approval) -> None:
+    requests.revoke_approval(
+        approval.pk, tenant_id=own.tenant.pk, actor=SETUP, reason="A mistake.", now=clock.now()
+    )  # fmt: skip
 
 
 class TestClaim:
@@ -70,6 +85,17 @@ class TestClaim:
         evaluation_id = ask(acme.pep_key, using(approved(acme, body), body)).context["evaluation_id"]
         Execution.objects.filter(pk=evaluation_id).update(deadline=clock.now())
         assert told(acme.pep_key, evaluation_id, "executing").status == 409
+
+    def test_abuse_029_comes_too_late_once_the_approval_was_taken_back(self, acme):
+        """What has begun before goes on to its end."""
+        approval, begun = reserved(acme)
+        assert told(acme.pep_key, begun, "executing").status == 200
+        take_back(acme, approval)
+        assert told(acme.pep_key, begun, "committed").status == 200
+        approval, waiting = reserved(acme)
+        take_back(acme, approval)
+        assert told(acme.pep_key, waiting, "executing").status == 409
+        assert told(acme.pep_key, waiting, "failed").status == 200
 
     def test_is_only_for_the_credential_that_was_allowed(self, acme):
         evaluation_id = allowed(acme)
