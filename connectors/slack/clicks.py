@@ -76,6 +76,12 @@ def is_for(account: Account, body: Body) -> bool:
     return not app or body.get("api_app_id") == app
 
 
+def is_from(account: Account, person: Person) -> bool:
+    """Whether that is somebody of the account's workspace, as far as it says which one that is."""
+    team = account.settings.get("team", "")
+    return not team or person.identity.startswith(f"{team}/")
+
+
 def is_keepable(value: object) -> bool:
     """Whether every text in it can be stored: NUL and half surrogate pairs cannot, and no person typed them.
 

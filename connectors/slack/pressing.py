@@ -23,6 +23,7 @@ from connectors.slack.clicks import Click
 from connectors.slack.signature import KIND
 from evidence import clock
 from evidence.queries import Compiled
+from outbox import pump
 from outbox.queue import enqueue, handler
 
 PRESSED = "connectors.slack.pressed"
@@ -44,9 +45,14 @@ def keep(account: Account, click: Click, *, action: str, now: datetime) -> None:
 
 @handler(PRESSED)
 def act(payload: Mapping[str, Any]) -> None:
-    """Do what the button says. Safe to repeat: the same vote of the same human is one vote."""
+    """Do what the button says. Safe to repeat: the same vote of the same human is one vote.
+
+    Whose workspace is not the tenant's any more is nobody by now.
+    """
     click = clicks.kept(payload["click"])
     account = aside.account_of(payload["tenant"])
+    if not clicks.is_from(account, click.person):
+        raise pump.Permanent("this Slack is another workspace by now")
     _ACTS[payload["action"]](account, click, datetime.fromisoformat(payload["at"]))
 
 

@@ -24,10 +24,11 @@ from examples.lookalikes.slack.acme import APPROVALS, user_id
 from examples.lookalikes.slack.payloads import body_of
 from examples.lookalikes.slack.sending import deliver
 from examples.lookalikes.slack.workspace import Json
+from outbox import pump
 from outbox.models import Job
 from tests.approvals import asking
 from tests.approvals.asking import TOTP, events, requirement, unchanged
-from tests.connectors.slack.house import House, act, act_beside, house, link, serving
+from tests.connectors.slack.house import House, act, act_beside, connect, house, link, serving
 from tests.connectors.slack_world import PATIENCE, words_in
 
 
@@ -483,6 +484,17 @@ class TestTheListener:
             assert ours.slack.press("erin", ts, APPROVE).is_taken
         act()
         assert Vote.objects.filter(request=request).exists()
+
+    def test_abuse_082_a_click_kept_before_the_workspace_changed_is_no_vote(
+        self, alone: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(alone.slack, "pressed", lambda: None)
+        request = alone.opened()
+        assert alone.slack.press("erin", alone.card(request).ts, APPROVE).is_taken
+        kept = Job.objects.get(kind=pressing.PRESSED, payload__click__request_id=request.pk)
+        connect(alone.world.tenant, alone.slack, team="T0OTHER")
+        with unchanged(request), pytest.raises(pump.Permanent):
+            pressing.act(kept.payload)
 
     def test_a_click_that_could_not_be_kept_was_never_there(
         self, ours: House, url: str, monkeypatch: pytest.MonkeyPatch
