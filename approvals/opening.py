@@ -92,11 +92,6 @@ def open_or_join(ask: Ask, *, max_open: int, now: datetime) -> Opened:
     return Opened(_open(ask, shown, max_open=max_open, now=now), joined=False)
 
 
-def is_party(request: AccessRequest, credential_id: int) -> bool:
-    """Whether this credential opened or joined the request: who may read it, cancel it and use its approval."""
-    return RequestParty.objects.filter(request=request, credential_id=credential_id).exists()
-
-
 # --- joining
 
 

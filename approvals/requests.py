@@ -12,7 +12,6 @@ from approvals.models import AccessRequest, Approval, Status
 from approvals.opening import Ask as Ask
 from approvals.opening import Opened as Opened
 from approvals.opening import TooManyOpen as TooManyOpen
-from approvals.opening import is_party as is_party
 from approvals.opening import matching as matching
 from approvals.opening import open_or_join as open_or_join
 from approvals.signals import Change
