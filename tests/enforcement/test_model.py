@@ -114,14 +114,19 @@ class Denial:
 
 @dataclass(eq=False)
 class Allowed:
-    """What the model knows of one allowed call: by whom, at which price, and where its execution stands."""
+    """What the model knows of one allowed call: which, by whom, by which approval, and where its execution stands."""
 
     id: str
+    case: int
     who: int
-    amount: int
     day: int
+    task: Task | None = None
     deadline: int | None = None
     status: Custody | None = None  # None: nobody has said a word about it
+
+    @property
+    def amount(self) -> int:
+        return AMOUNTS[self.case]
 
 
 @dataclass
@@ -188,7 +193,7 @@ class House(RuleBasedStateMachine):
         """Have a call judged; perhaps have people asked in the same breath, or in the next."""
         body = self._question(case, open_request=True) if opens else self._question(case)
         reply = self._evaluated(body, who, crash)
-        if self._judged(case) != "escalate":
+        if self._judged(case) != "escalate" or self._is_unsettled(case):
             self._plain(reply, case, who)
             return
         found = self._wanted(case, who) if opens else self._matching(case, who)
@@ -212,7 +217,7 @@ class House(RuleBasedStateMachine):
         reply = self._sent(lambda: post(REQUESTS, self.keys[denial.who], sent, idempotency_key=name), crash)
         if self.now >= denial.at + REQUESTABLE:
             assert error_of(reply) == (400, "expired_denial")
-        elif self._judged(denial.case) != "escalate":
+        elif self._judged(denial.case) != "escalate" or self._is_unsettled(denial.case):
             assert error_of(reply) == (400, "not_requestable")
         else:
             wanted = self._wanted(denial.case, denial.who)
@@ -259,6 +264,9 @@ class House(RuleBasedStateMachine):
         one = _pick(self.allowed, nth)
         said, name = {"evaluation_id": one.id, "status": status.value}, self._name()
         reply = self._sent(lambda: post(OUTCOMES, self.keys[one.who], said, idempotency_key=name), crash)
+        if one.status is status and status is not Custody.EXECUTING:  # an end that is told twice is one fact
+            assert (reply.status, reply.json["status"]) == (200, status)
+            return
         if not self._may_follow(one, status):
             assert reply.status == 409
             return
@@ -366,9 +374,15 @@ class House(RuleBasedStateMachine):
     def _is_open(self, task: Task) -> bool:
         return task.status == "pending" and self.now < task.ends
 
+    def _is_unsettled(self, case: int) -> bool:
+        """Whether nobody knows how a run of it ended that people had approved: a plain one's report does not tell which."""
+        return any(one.case == case and one.task and one.status is Custody.INDETERMINATE for one in self.allowed)
+
     def _why_not(self, task: Task, case: int, who: int) -> str:
         """The reason for which an approval does not serve this call; empty if it does."""
-        if not task.approval or who not in task.parties or case != task.case:
+        if not task.approval:
+            return "approval_unverifiable"
+        if who not in task.parties or case != task.case:
             return "out_of_scope"
         if task.revoked or self.now >= task.good_until:
             return "approval_expired"
@@ -410,7 +424,8 @@ class House(RuleBasedStateMachine):
         if status is Custody.COMMITTED or one.status not in {None, Custody.RESERVED}:
             return False
         in_time = one.deadline is None or self.now < one.deadline
-        return in_time or status is not Custody.EXECUTING
+        is_revoked = one.task is not None and one.task.revoked
+        return (in_time and not is_revoked) or status is not Custody.EXECUTING
 
     # --- what an answer must say, and what follows from it
 
@@ -418,6 +433,8 @@ class House(RuleBasedStateMachine):
         """Policy alone decides, and the caps."""
         if self._judged(case) == "deny":
             assert reply.told == (False, "deny", "rule")
+        elif self._is_unsettled(case):
+            assert reply.told == (False, "deny", "unreconciled")
         elif over := self._over_cap(AMOUNTS[case]):
             assert reply.told == (False, "deny", over)
         else:
@@ -427,11 +444,11 @@ class House(RuleBasedStateMachine):
     def _presented(self, reply: Reply, task: Task, case: int, who: int) -> None:
         if self._judged(case) == "deny":
             assert reply.told == (False, "deny", "policy_denied")
-        elif self._judged(case) == "allow":
+        elif self._judged(case) == "allow" or self._is_unsettled(case):
             self._plain(reply, case, who)
         elif why := self._why_not(task, case, who):
-            assert reply.told == (False, "escalate", why)
-            assert reply.context["next_action"] == "request"
+            assert reply.told == (False, "escalate" if task.approval else "deny", why)
+            assert reply.context["next_action"] == ("request" if task.approval else "none")
         elif over := self._over_cap(AMOUNTS[case]):
             assert reply.told == (False, "deny", over)
         else:
@@ -439,13 +456,13 @@ class House(RuleBasedStateMachine):
             assert reply.context["approval"]["id"] == task.approval
             task.uses += 1
             one = self._charged(reply, case, who)
-            one.status, one.deadline = Custody.RESERVED, task.good_until
+            one.task, one.status, one.deadline = task, Custody.RESERVED, task.good_until
 
     def _charged(self, reply: Reply, case: int, who: int) -> Allowed:
         day = self.now // DAY
         self.calls[day] += 1
         self.money[day] += AMOUNTS[case]
-        one = Allowed(reply.context["evaluation_id"], who, AMOUNTS[case], day)
+        one = Allowed(reply.context["evaluation_id"], case, who, day)
         self.allowed.append(one)
         return one
 

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from approvals import handle, requests
 from approvals.models import AccessRequest, Approval
+from enforcement import commit
 from enforcement.models import Escalation
 from evidence import clock
 from tests.approvals.asking import DENY, vote
@@ -131,6 +132,7 @@ class _Says:
 
 @pytest.fixture
 def signed(database: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit.stop()  # tests before this one end sessions of the database, perhaps the writer's
     changed = settings.COUNTERSIGN.model_copy(update={"signed_references": True})
     monkeypatch.setattr(settings, "COUNTERSIGN", changed)
 
