@@ -251,7 +251,7 @@ class TestLook:
 
     def test_one_that_began_earlier_says_nothing_new(self, ours: World, here: Receiver) -> None:
         waiver = mitigated(ours, check(here))
-        earlier = clock.now()
+        earlier = clock.now() - timedelta(milliseconds=1)  # SQLite tells no finer
         here.say(DOWN)
         assert looked(waiver) == State.SUSPENDED
         here.say(UP)
