@@ -19,7 +19,7 @@ from psycopg import sql
 from tests.journeys.console import ROOT, Console
 from tests.servers import free_port
 
-PATIENCE = 60.0
+PATIENCE = 180.0  # seconds; in bad weather a system rests for up to half a minute at a time
 NOBODY = "redis://127.0.0.1:1/0"
 """With a Redis named, `up` leaves pumping and sealing to workers; where none run, nobody does either."""
 
