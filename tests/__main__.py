@@ -1,7 +1,7 @@
 """`make test`: the whole suite, and beside it the rooms on SQLite, so that the try-out is as true as the real thing.
 
 Three processes, since half of a test's time is waiting: the rooms, what goes over sockets and pages, and the rooms on
-SQLite with what needs no database.
+SQLite with what needs no database. Where there is no PostgreSQL all is on SQLite, in two.
 """
 
 import os
@@ -35,20 +35,18 @@ def main() -> int:
     given = {**os.environ, "COUNTERSIGN_TEST_DATABASE_URL": environment.DATABASE_URL or "sqlite"}
     if environment.REDIS_URL:
         given["COUNTERSIGN_TEST_REDIS_URL"] = environment.REDIS_URL
-    if not environment.DATABASE_URL:
-        return subprocess.run([*PYTEST, "tests"], check=False, env=given).returncode
-    on_sqlite = {**given, "COUNTERSIGN_TEST_DATABASE_URL": "sqlite"}
+    rooms = ["tests", *_without(OUTSIDE)]
+    beside = {"What goes over sockets and pages": (OUTSIDE, given)}
+    if environment.DATABASE_URL:
+        rooms += _without(WITHOUT_DATABASE)
+        beside["The rooms on SQLite, and what needs no database"] = (
+            [*WITHOUT_DATABASE, *ON_BOTH, *_without(ONCE)],
+            {**given, "COUNTERSIGN_TEST_DATABASE_URL": "sqlite"},
+        )
     with ExitStack() as stack:
-        beside = [
-            ("What goes over sockets and pages", _begun(stack, OUTSIDE, given)),
-            (
-                "The rooms on SQLite, and what needs no database",
-                _begun(stack, [*WITHOUT_DATABASE, *ON_BOTH, *_without(ONCE)], on_sqlite),
-            ),
-        ]
-        rooms = ["tests", *_without(OUTSIDE), *_without(WITHOUT_DATABASE)]
+        begun = {title: _begun(stack, *what) for title, what in beside.items()}
         codes = [subprocess.run([*PYTEST, *rooms], check=False, env=given).returncode]
-        for title, (process, told) in beside:
+        for title, (process, told) in begun.items():
             codes.append(process.wait())
             told.seek(0)
             sys.stdout.write(f"\n{title}:\n{told.read()}")
