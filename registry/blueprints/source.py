@@ -1,42 +1,23 @@
 """Blueprint text in, wanted rows out; or every mistake in it, each with file, line and column. No database."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from countersign.policy import globs, source, tools, waiver_terms
+from countersign.policy import source, tools, waiver_terms
 from countersign.policy.faults import Fault, Form, InvalidError, Path
 from countersign.policy.source import Node, PolicyErrors, Problem
 from countersign.policy.values import Tier
 from countersign.proof import canonical
 from registry import people
-from registry.blueprints import issuers
+from registry.blueprints import channels, issuers, reading
+from registry.blueprints.reading import MAX_ID, MAX_NAME
 from registry.models import Role
 
-MAX_ID, MAX_NAME, MAX_ENTITY = 200, 100, 300
+MAX_ENTITY = 300
 MAX_OPEN_REQUESTS = 10_000
 SLUG = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 IDENTITIES = ("slack", "jira", "servicenow")
-CHANNEL_KEYS: Mapping[str, str] = {
-    "slack": "channel",
-    "jira": "project",
-    "servicenow": "table",
-    "email": "address",
-    "webhook": "url",
-}
-CHANNEL_ROUTING = ("tool_groups", "min_risk_tier", "tenant_wide")
-CHANNEL_OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "slack": ("origins",),
-    "jira": ("issue_type", "transitions", "origins"),
-    "servicenow": ("origins",),
-}
-CHANNEL_ORIGINS: Mapping[str, tuple[str, str]] = {
-    "slack": ("[CG][A-Z0-9]{1,30}", "the id of a channel, such as C0123456789"),
-    "jira": ("[A-Z][A-Z0-9_]{1,30}", "the key of a project, such as OPS"),
-    "servicenow": ("[a-z][a-z0-9_]{0,79}", "the name of a table, such as incident"),
-}
-TRANSITIONS = ("approved", "denied", "expired", "cancelled")
 
 _TOP = (
     "tenant", "settings", "people", "teams", "agents", "tools", "entities", "channels", "waivers", "policy",
@@ -108,7 +89,9 @@ def _problem(root: Node, fault: Fault) -> Problem:
 
 def _blueprint(form: Form, value: Mapping[str, Any], root: Node, read: Read) -> Blueprint:
     top = form.mapping(value, (), known=_TOP, required=("tenant",))
-    tenant = _matching(form, top.get("tenant", "x"), ("tenant",), SLUG, "a name of a-z, 0-9 and - (it names the log)")
+    tenant = reading.matching(
+        form, top.get("tenant", "x"), ("tenant",), SLUG, "a name of a-z, 0-9 and - (it names the log)"
+    )
     items = [
         *_settings(form, top.get("settings", {})),
         *_each(form, top, "teams", _team),
@@ -167,14 +150,17 @@ def _representable(form: Form, item: Item) -> Item:
 
 def _team(form: Form, value: object, path: Path) -> Item | None:
     block = form.mapping(value, path, known=("name",), required=("name",))
-    name = _id(form, block, path, "name", MAX_NAME)
+    name = reading.identifier(form, block, path, "name", MAX_NAME)
     return Item("team", name, {"name": name}, path)
 
 
 def _person(form: Form, value: object, path: Path) -> Item | None:
     known = ("username", "email", "teams", "roles", *IDENTITIES, "mail", "active")
     block = form.mapping(value, path, known=known, required=("username", "email"))
-    username, email = _id(form, block, path, "username", 150), _id(form, block, path, "email", 320)
+    username, email = (
+        reading.identifier(form, block, path, "username", 150),
+        reading.identifier(form, block, path, "email", 320),
+    )
     if email and not _is_address(email):
         form.refuse((*path, "email"), f"{email!r} is no e-mail address")
     if username and email:
@@ -186,16 +172,16 @@ def _person(form: Form, value: object, path: Path) -> Item | None:
     if "mail" in block:
         identities["email"] = "always" if form.flag(block["mail"], (*path, "mail")) else ""
     fields = {
-        "teams": sorted(_texts(form, block, path, "teams")),
+        "teams": sorted(reading.texts(form, block, path, "teams")),
         "roles": sorted(_roles(form, block, path)),
         "identities": identities,
-        **_active(form, block, path),
+        **reading.active(form, block, path),
     }
     return Item("person", username, fields, path, email=email)
 
 
 def _roles(form: Form, block: Mapping[str, Any], path: Path) -> Sequence[str]:
-    roles = _texts(form, block, path, "roles")
+    roles = reading.texts(form, block, path, "roles")
     for n, role in enumerate(roles):
         form.choice(role, (*path, "roles", n), Role)
     return roles
@@ -205,48 +191,48 @@ def _agent(form: Form, value: object, path: Path) -> Item | None:
     known = ("id", "owner", "team", "intents", "tool_groups", "active")
     block = form.mapping(value, path, known=known, required=("id", "owner", "team"))
     fields = {
-        "owner": _id(form, block, path, "owner", 150),
-        "team": _id(form, block, path, "team", MAX_NAME),
-        "intents": list(_texts(form, block, path, "intents")),
-        "tool_groups": list(_texts(form, block, path, "tool_groups")),
-        **_active(form, block, path),
+        "owner": reading.identifier(form, block, path, "owner", 150),
+        "team": reading.identifier(form, block, path, "team", MAX_NAME),
+        "intents": list(reading.texts(form, block, path, "intents")),
+        "tool_groups": list(reading.texts(form, block, path, "tool_groups")),
+        **reading.active(form, block, path),
     }
-    return Item("agent", _id(form, block, path, "id", MAX_ID), fields, path)
+    return Item("agent", reading.identifier(form, block, path, "id", MAX_ID), fields, path)
 
 
 def _issuer(form: Form, value: object, path: Path) -> Item | None:
     """Whose word counts for who speaks: an issuer of tokens, or one identity of a client certificate."""
     known = ("id", *issuers.TOKEN, *issuers.CERTIFICATE, "active")
     block = form.mapping(value, path, known=known, required=("id",))
-    fields = {**issuers.fields(form, block, path), **_active(form, block, path)}
-    return Item("issuer", _id(form, block, path, "id", MAX_ID), fields, path)
+    fields = {**issuers.fields(form, block, path), **reading.active(form, block, path)}
+    return Item("issuer", reading.identifier(form, block, path, "id", MAX_ID), fields, path)
 
 
 def _tool(form: Form, value: object, path: Path) -> Item | None:
     block = form.mapping(value, path, known=_TOOL, required=("id", "group", "owner", "risk_tier", "methods"))
     tier = form.whole(block.get("risk_tier", 1), (*path, "risk_tier"), least=1, most=4)
     fields: dict[str, Any] = {
-        "group": _id(form, block, path, "group", MAX_NAME),
-        "owner": _id(form, block, path, "owner", 150),
+        "group": reading.identifier(form, block, path, "group", MAX_NAME),
+        "owner": reading.identifier(form, block, path, "owner", 150),
         "risk_tier": tier,
         "methods": list(form.texts(block["methods"], (*path, "methods"))) if "methods" in block else [],
-        "data_classes": list(_texts(form, block, path, "data_classes")),
+        "data_classes": list(reading.texts(form, block, path, "data_classes")),
         "caps": block.get("caps", {}),
         "arguments_schema": block.get("arguments_schema"),
         "argument_rules": block.get("argument_rules", []),
         "approval": block.get("approval", {}),
         "verified_principal": form.flag(block.get("verified_principal", False), (*path, "verified_principal")),
         "wrapper": form.flag(block.get("wrapper", False), (*path, "wrapper")),
-        "descriptor_digest": _matching(
+        "descriptor_digest": reading.matching(
             form, block["descriptor_digest"], (*path, "descriptor_digest"), "sha256:[0-9a-f]{64}", "sha256:<64 hex>"
         ) if "descriptor_digest" in block else "",
-        **_active(form, block, path),
+        **reading.active(form, block, path),
     }  # fmt: skip
     _check(form, block, path, "caps", tools.parse_caps)
     _check(form, block, path, "arguments_schema", tools.check_schema)
     _check(form, block, path, "argument_rules", tools.check_argument_rules)
     _check(form, block, path, "approval", lambda value: tools.parse_approval(value, tier=Tier(tier), source="tool"))
-    return Item("tool", _id(form, block, path, "id", MAX_ID), fields, path)
+    return Item("tool", reading.identifier(form, block, path, "id", MAX_ID), fields, path)
 
 
 def _check(form: Form, block: Mapping[str, Any], path: Path, name: str, check: Callable[[Any], object]) -> None:
@@ -259,7 +245,10 @@ def _check(form: Form, block: Mapping[str, Any], path: Path, name: str, check: C
 
 def _entity(form: Form, value: object, path: Path) -> Item | None:
     block = form.mapping(value, path, known=("type", "id", "properties"), required=("type", "id"))
-    type_, id_ = _id(form, block, path, "type", MAX_NAME), _id(form, block, path, "id", MAX_ENTITY)
+    type_, id_ = (
+        reading.identifier(form, block, path, "type", MAX_NAME),
+        reading.identifier(form, block, path, "id", MAX_ENTITY),
+    )
     if ":" in type_:
         form.refuse((*path, "type"), "a type has no colon")
     if type_ in {"agent", "tool"}:
@@ -271,54 +260,8 @@ def _entity(form: Form, value: object, path: Path) -> Item | None:
 
 
 def _channel(form: Form, value: object, path: Path) -> Item | None:
-    kind = value.get("kind") if isinstance(value, Mapping) else None
-    place = CHANNEL_KEYS.get(kind) if isinstance(kind, str) else None
-    if place is None:
-        form.refuse((*path, "kind"), f"must be one of {', '.join(CHANNEL_KEYS)}")
-        return None
-    known = ("kind", place, "teams", *CHANNEL_ROUTING, *CHANNEL_OPTIONS.get(str(kind), ()))
-    block = form.mapping(value, path, known=known, required=("kind", place))
-    teams = sorted(form.texts(block["teams"], (*path, "teams"))) if "teams" in block else []
-    key = _id(form, block, path, place, MAX_ID)
-    config = {place: key, **_routing(form, block, path), **_jira(form, block, path)}
-    if "origins" in block and kind in CHANNEL_ORIGINS:
-        config["origins"] = _origins(form, block["origins"], (*path, "origins"), str(kind))
-    if bool(teams) == config.get("tenant_wide", False):
-        form.refuse(path, "needs either teams, or tenant_wide: true for whatever team is asked")
-    return Item("channel", f"{kind}:{key}" if key else "", {"config": config, "teams": teams}, path)
-
-
-def _routing(form: Form, block: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """What narrows a channel down, or widens it; only what is written."""
-    found: dict[str, Any] = {}
-    if "tool_groups" in block:
-        found["tool_groups"] = list(form.texts(block["tool_groups"], (*path, "tool_groups")))
-        for n, glob in enumerate(found["tool_groups"]):
-            if problem := globs.unusable(glob):
-                form.refuse((*path, "tool_groups", n), problem)
-    if "min_risk_tier" in block:
-        found["min_risk_tier"] = form.whole(block["min_risk_tier"], (*path, "min_risk_tier"), least=1, most=4)
-    if "tenant_wide" in block and form.flag(block["tenant_wide"], (*path, "tenant_wide")):
-        found["tenant_wide"] = True
-    return found
-
-
-def _jira(form: Form, block: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """What a project calls its issues and the ends of a request; only what is written."""
-    found: dict[str, Any] = {}
-    if "issue_type" in block:
-        found["issue_type"] = _id(form, block, path, "issue_type", MAX_NAME)
-    if "transitions" in block:
-        at = (*path, "transitions")
-        named = form.mapping(block["transitions"], at, known=TRANSITIONS)
-        found["transitions"] = {status: _id(form, named, at, status, MAX_NAME) for status in named}
-    return found
-
-
-def _origins(form: Form, value: object, path: Path, kind: str) -> list[str]:
-    """In which channels, projects or tables an asker may be told what became of the ask."""
-    pattern, wanted = CHANNEL_ORIGINS[kind]
-    return [_matching(form, name, (*path, n), pattern, wanted) for n, name in enumerate(form.texts(value, path))]
+    found = channels.read(form, value, path)
+    return Item("channel", *found, path) if found else None
 
 
 def _waiver(form: Form, value: object, path: Path) -> Item | None:
@@ -333,7 +276,9 @@ def _waiver(form: Form, value: object, path: Path) -> Item | None:
     except InvalidError as error:
         form.adopt(error, under=path)
         return None
-    return Item("waiver_draft", _id(form, value, path, "id", MAX_ID), {"terms": dict(terms.written)}, path)
+    return Item(
+        "waiver_draft", reading.identifier(form, value, path, "id", MAX_ID), {"terms": dict(terms.written)}, path
+    )
 
 
 def _policy(form: Form, value: object, read: Read) -> Policy | None:
@@ -362,35 +307,6 @@ def _identities(item: Item) -> Iterator[tuple[str, str]]:
         yield "issuer and audience", f"{item.fields['issuer']} {item.fields.get('audience', '')}".strip()
     identities = item.fields.get("identities", {})
     yield from ((f"{name} identity", identities[name]) for name in IDENTITIES if identities.get(name))
-
-
-def _texts(form: Form, block: Mapping[str, Any], path: Path, name: str) -> Sequence[str]:
-    """A list that may be absent or empty."""
-    return form.texts(block[name], (*path, name)) if block.get(name, ()) not in ((), []) else ()
-
-
-def _active(form: Form, block: Mapping[str, Any], path: Path) -> dict[str, bool]:
-    """Only if written: applying a blueprint again does not revive what somebody switched off."""
-    return {"active": form.flag(block["active"], (*path, "active"))} if "active" in block else {}
-
-
-def _id(form: Form, block: Mapping[str, Any], path: Path, name: str, most: int) -> str:
-    """A name that is shown to people and matched by globs: printable, no space at its ends, no star."""
-    if name not in block:
-        return ""
-    text = form.text(block[name], (*path, name))
-    if len(text) > most:
-        form.refuse((*path, name), f"longer than {most} characters")
-    elif not text.isprintable() or text != text.strip() or "*" in text:
-        form.refuse((*path, name), f"{text!r}: no control characters, stars or space at the ends")
-    return text
-
-
-def _matching(form: Form, value: object, path: Path, pattern: str, wanted: str) -> str:
-    text = form.text(value, path)
-    if text and not re.fullmatch(pattern, text):
-        form.refuse(path, f"{text!r}: expected {wanted}")
-    return text
 
 
 def _is_address(text: str) -> bool:

@@ -13,7 +13,7 @@ from countersign.proof.events import Event
 from evidence import clock, ledger
 from evidence.models import Record
 from registry import blueprints
-from registry.blueprints import report, source
+from registry.blueprints import channels, report, source
 from registry.models import Agent, Channel, Entity, Membership, Release, Tenant, Tool
 from tests.worlds import BLUEPRINT, POLICY, SETUP, World, world
 
@@ -157,11 +157,11 @@ class TestParse:
         assert set(SCHEMA["properties"]["tools"]["items"]["properties"]) == set(source._TOOL)
         for channel in SCHEMA["properties"]["channels"]["items"]["oneOf"]:
             kind = channel["properties"]["kind"]["const"]
-            options = source.CHANNEL_OPTIONS.get(kind, ())
-            place = source.CHANNEL_KEYS[kind]
-            assert set(channel["properties"]) == {"kind", place, "teams", *source.CHANNEL_ROUTING, *options}
+            options = channels.OPTIONS.get(kind, ())
+            place = channels.KEYS[kind]
+            assert set(channel["properties"]) == {"kind", place, "teams", *channels.ROUTING, *options}
         kinds = {one["properties"]["kind"]["const"] for one in SCHEMA["properties"]["channels"]["items"]["oneOf"]}
-        assert kinds == set(source.CHANNEL_KEYS)
+        assert kinds == set(channels.KEYS)
         page = (ROOT / "docs" / "blueprint.md").read_text()
         sections = [
             SCHEMA,
