@@ -21,7 +21,7 @@ _WORDS = {
     Event.REQUEST_EXPIRED: "Expired: nobody decided in time",
     Event.REQUEST_APPROVED: "Approved",
     Event.REQUEST_DENIED: "Denied",
-    Event.VOTE_CAST: "{actor} voted to {decision} {where}",
+    Event.VOTE_CAST: "{actor} voted to {decision} {where} {haste}",
     Event.VOTE_REFUSED: "A vote of {actor} was refused",
     Event.STEPUP_PASSED: "{actor} confirmed with a fresh code",
     Event.STEPUP_FAILED: "{actor} entered a code that did not pass",
@@ -54,6 +54,7 @@ _NOISY = frozenset(
 )
 _STEADY = frozenset(_WORDS) - _NOISY
 _ASKED = _WORDS[Event.DECISION_MADE].format(outcome="escalate")
+_HASTE = "less than two seconds after first seeing it"
 _WAIVED = "A call was let through"
 _LEFT_OUT = "Earlier repetitions are left out here; the evidence has them all"
 
@@ -122,7 +123,7 @@ def _moments(in_order: Iterable[Mapping[str, Any]], *, asked_before: bool) -> It
     """One for each record. The first question is a decision, each one after it the same asked again."""
     for said in in_order:
         event = Event(said["event"])
-        text = _WORDS[event].format(**_values(said)).rstrip()
+        text = " ".join(_WORDS[event].format(**_values(said)).split())
         if event is Event.DECISION_MADE and "waiver" in said:
             text = _WAIVED
         yield Moment(_at(said), "Asked again" if text == _ASKED and asked_before else text)
@@ -170,6 +171,7 @@ def _values(said: Mapping[str, Any]) -> dict[str, str]:
         "actor": said["actor"]["id"],
         "decision": str(said.get("detail", {}).get("decision", "")),
         "where": surfaces.words(str(said.get("detail", {}).get("surface", ""))),
+        "haste": _HASTE if "quick" in said.get("detail", {}).get("flags", ()) else "",
         "outcome": str(said.get("decision", {}).get("outcome", "")),
         "status": str(said.get("execution", {}).get("status", "")),
     }

@@ -64,6 +64,14 @@ class TestTimeline:
             "Asked again ×2, last 12:00:03",
         ]  # fmt: skip
 
+    def test_a_vote_faster_than_reading_says_so_to_everybody(self, ours: World) -> None:
+        request = opened(ours)
+        now = clock.now()
+        asking.vote(request, ours.erin, now=now, first_seen_at=now - timedelta(seconds=1))
+        asking.vote(request, ours.frank)
+        voted = [line for line in texts(request) if " voted " in line]
+        assert ["less than two seconds after first seeing it" in line for line in voted] == [True, False]
+
     def test_a_flood_pushes_no_vote_out(self, ours: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(story, "_LIMIT", 6)
         request = opened(ours)
