@@ -41,10 +41,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from countersign.policy.cel_compile import compile_text
+from countersign.policy.cel_nodes import ConditionError as ConditionError
 from countersign.policy.cel_runtime import BUDGET as BUDGET
 from countersign.policy.cel_runtime import CelType as CelType
 from countersign.policy.cel_runtime import EvaluationError as EvaluationError
-from countersign.policy.cel_syntax import ConditionError as ConditionError
 
 _REMEMBERED = 8_192  # conditions; a bundle that changes one rule compiles one
 

@@ -26,8 +26,7 @@ from countersign.policy.cel_code import (
     truth,
     weighed,
 )
-from countersign.policy.cel_runtime import ERRORS, CelType
-from countersign.policy.cel_syntax import (
+from countersign.policy.cel_nodes import (
     Call,
     Foreign,
     Index,
@@ -38,8 +37,9 @@ from countersign.policy.cel_syntax import (
     Node,
     Operation,
     Select,
-    instead,
 )
+from countersign.policy.cel_runtime import ERRORS, CelType
+from countersign.policy.cel_syntax import instead
 
 MAX_LOOPS: Final = 3
 _STEP_TERMS: Final = 8  # one step of the budget is about this much of a comprehension's body

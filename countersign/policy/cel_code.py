@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from countersign.policy.cel_nodes import ConditionError, Place
 from countersign.policy.cel_runtime import TYPES, CelType
-from countersign.policy.cel_syntax import ConditionError, Place
 
 BOOL, INT, DOUBLE, STRING = CelType.BOOL, CelType.INT, CelType.DOUBLE, CelType.STRING
 NULL, LIST, MAP, DYN = CelType.NULL, CelType.LIST, CelType.MAP, CelType.DYN

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from countersign.policy import cel_conversions, cel_runtime
+from countersign.policy import cel_arithmetic, cel_conversions, cel_runtime
 from countersign.policy.cel_check import MAX_LOOPS, Checker, has_macro
 from countersign.policy.cel_runtime import BUDGET, ERRORS, CelType, EvaluationError
 from countersign.policy.cel_syntax import parse
@@ -18,13 +18,14 @@ NAMES: Mapping[str, Any] = {
     **{
         function.__name__: function
         for function in (
-            cel_conversions.part, cel_conversions.to_double, cel_conversions.to_duration, cel_conversions.to_int,
-            cel_conversions.to_string, cel_conversions.to_timestamp, cel_runtime.add, cel_runtime.at,
-            cel_runtime.at_least, cel_runtime.at_most, cel_runtime.both, cel_runtime.contains, cel_runtime.divide,
-            cel_runtime.either, cel_runtime.elements, cel_runtime.ends_with, cel_runtime.equal, cel_runtime.has,
-            cel_runtime.int64, cel_runtime.less, cel_runtime.matches, cel_runtime.member, cel_runtime.more,
-            cel_runtime.multiply, cel_runtime.negate, cel_runtime.remainder, cel_runtime.size, cel_runtime.starts_with,
-            cel_runtime.subtract, cel_runtime.truth, cel_runtime.unequal, cel_runtime.weigh, cel_runtime.weigh_deep,
+            cel_arithmetic.add, cel_arithmetic.divide, cel_arithmetic.int64, cel_arithmetic.multiply,
+            cel_arithmetic.negate, cel_arithmetic.remainder, cel_arithmetic.subtract, cel_conversions.part,
+            cel_conversions.to_double, cel_conversions.to_duration, cel_conversions.to_int, cel_conversions.to_string,
+            cel_conversions.to_timestamp, cel_runtime.at, cel_runtime.at_least, cel_runtime.at_most, cel_runtime.both,
+            cel_runtime.contains, cel_runtime.either, cel_runtime.elements, cel_runtime.ends_with, cel_runtime.equal,
+            cel_runtime.has, cel_runtime.less, cel_runtime.matches, cel_runtime.member, cel_runtime.more,
+            cel_runtime.size, cel_runtime.starts_with, cel_runtime.truth, cel_runtime.unequal, cel_runtime.weigh,
+            cel_runtime.weigh_deep,
         )
     },
     "all": all, "any": any, "len": len, "sum": sum,

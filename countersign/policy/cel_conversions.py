@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from countersign.policy.cel_runtime import TYPES, CelType, EvaluationError, in_range, int64, no_overload
+from countersign.policy.cel_arithmetic import in_range, int64
+from countersign.policy.cel_runtime import TYPES, CelType, EvaluationError, no_overload
 
 _LARGEST: Final = 1.7976931348623157e308
 _INT_BOUND: Final = 9.223372036854775807e18

@@ -20,8 +20,8 @@ from countersign.policy.cel_code import (
     truth,
     weighed,
 )
+from countersign.policy.cel_nodes import ListOf, Literal, Node, Operation
 from countersign.policy.cel_runtime import CelType
-from countersign.policy.cel_syntax import ListOf, Literal, Node, Operation
 
 _NUMBERS = frozenset({INT, DOUBLE})
 _INLINE_EQUAL = frozenset({INT, DOUBLE, STRING, TIMESTAMP, DURATION})

@@ -1,13 +1,6 @@
-r"""CEL text in, a small tree of nodes with their places out. The grammar is cel-python's; literals are read here.
-
-The grammar's own string rule is ambiguous: an unterminated literal full of `\x41` takes exponential time, and a raw
-string may swallow what follows it. So literals and comments are found first by an unambiguous scan, decoded, and
-blanked out in place; the parser then sees the structure alone, at unchanged lines and columns.
-"""
+"""CEL text in, a small tree of nodes with their places out. The grammar is cel-python's; literals are read by us."""
 
 import re
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -16,33 +9,30 @@ from typing import Any, NoReturn
 from celpy.celparser import CELParseError, CELParser
 from lark import Token, Tree
 
+from countersign.policy import cel_literals
+from countersign.policy.cel_nodes import (
+    INT_MAX,
+    INT_MIN,
+    Call,
+    ConditionError,
+    Foreign,
+    Index,
+    ListOf,
+    Literal,
+    MapOf,
+    Name,
+    Node,
+    Operation,
+    Place,
+    Select,
+)
+
 MAX_TEXT = 4_096
 MAX_NODES = 512
 MAX_DEPTH = 24
-INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 _INT_DIGITS = 24  # sign, 0x and leading zeros included: longer text is not worth reading as a number
 
-_LITERAL = re.compile(
-    r"""
-    (?P<comment>//[^\n]*+)
-  | (?P<prefix>[bB][rR]?|[rR]|)(?:
-        (?P<triple>\"\"\"(?:[^\\"]|\\.|\"(?!\"\"))*+\"\"\" | '''(?:[^\\']|\\.|'(?!''))*+''')
-      | (?P<single>"(?:[^"\\\r\n]|\\[^\r\n])*+" | '(?:[^'\\\r\n]|\\[^\r\n])*+'))
-  | (?P<word>[A-Za-z0-9_]++)
-  | (?P<stray>["'])
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_RAW = re.compile(
-    r"""[bB]?[rR](?:(?P<triple>\"\"\".*?\"\"\"|'''.*?''')|(?P<single>"[^"\r\n]*+"|'[^'\r\n]*+'))""", re.DOTALL
-)
-_ESCAPE = re.compile(r"""\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|(.))""", re.DOTALL)
-_PLAIN_ESCAPES = {
-    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
-    "\\": "\\", "'": "'", '"': '"', "`": "`", "?": "?",
-}  # fmt: skip
 _DOUBLE = re.compile(r"-?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|-?[0-9]+[eE][+-]?[0-9]+")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _RESERVED = frozenset({
     "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop",
     "namespace", "null", "package", "return", "true", "var", "void", "while",
@@ -55,106 +45,11 @@ _OPERATORS = {
 }  # fmt: skip
 
 
-class ConditionError(Exception):
-    """A condition that cannot be accepted: what is wrong with it, and where (1-based, within the condition's text)."""
-
-    def __init__(self, message: str, line: int = 1, column: int = 1) -> None:
-        super().__init__(f"{line}:{column}: {message}")
-        self.message = message
-        self.line = line
-        self.column = column
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Line and column, 1-based."""
-
-    line: int
-    column: int
-
-    def error(self, message: str) -> ConditionError:
-        return ConditionError(message, self.line, self.column)
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A constant: str, int, float, bool or None."""
-
-    place: Place
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Foreign:
-    """A literal of a type that the compiled subset does not know (`uint`, `bytes`)."""
-
-    place: Place
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    place: Place
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Select:
-    """`target.field`"""
-
-    place: Place
-    target: "Node"
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """`target[key]`"""
-
-    place: Place
-    target: "Node"
-    key: "Node"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function, or a method where `target` is given."""
-
-    place: Place
-    name: str
-    target: "Node | None"
-    args: tuple["Node", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """`! - ?:` and the binary operators. `&&` and `||` hold the whole chain, flattened; unary minus is `neg`."""
-
-    place: Place
-    operator: str
-    args: tuple["Node", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ListOf:
-    place: Place
-    items: tuple["Node", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MapOf:
-    place: Place
-    entries: tuple[tuple["Node", "Node"], ...]
-
-
-Node = Literal | Foreign | Name | Select | Index | Call | Operation | ListOf | MapOf
-
-
 def parse(text: str) -> Node:
     """The tree of one expression. Raises ConditionError for what is not CEL, or larger than a condition may be."""
     if len(text) > MAX_TEXT:
         raise ConditionError(f"longer than {MAX_TEXT} characters")
-    structure, literals = _blank_literals(text)
+    structure, literals = cel_literals.blanked(text)
     try:
         tree = _parser().parse(structure)
     except CELParseError as problem:
@@ -179,73 +74,6 @@ def _refuse_syntax(text: str, problem: CELParseError) -> NoReturn:
 def instead(word: str) -> str:
     """What to write for a word that other languages have for an operator."""
     return f"; write {_WRITTEN_OUT[word]}" if word in _WRITTEN_OUT else ""
-
-
-def _place_of(text: str, offset: int) -> Place:
-    return Place(text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
-
-
-def _blank_literals(text: str) -> tuple[str, dict[int, str | None]]:
-    """The text with literals and comments blanked, and each literal's value by its offset (None: bytes)."""
-    pieces: list[str] = []
-    literals: dict[int, str | None] = {}
-    done = 0
-    for found in _literals(text):
-        start, end = found.span()
-        pieces.append(text[done:start])
-        done = end
-        if text.startswith("//", start):
-            pieces.append(" " * (end - start))
-            continue
-        literals[start] = _value_of(text, found)
-        pieces.append(_blank(found))
-    pieces.append(text[done:])
-    return "".join(pieces), literals
-
-
-def _literals(text: str) -> Iterator[re.Match[str]]:
-    offset = 0
-    while found := _LITERAL.search(text, offset):
-        if raw := _RAW.match(text, found.start()):
-            found = raw
-        elif found["stray"]:
-            raise _place_of(text, found.start()).error("this string literal does not end")
-        offset = found.end()
-        if raw or not found["word"]:
-            yield found
-
-
-def _blank(found: re.Match[str]) -> str:
-    bytes_prefix = "b" if found[0][0] in "bB" else ""
-    if found["triple"]:
-        inner = re.sub(r"[^\n]", "x", found[0][len(bytes_prefix) + 3 : -3])
-        return f"{bytes_prefix}'''{inner}'''"
-    return f"{bytes_prefix}'{'x' * (len(found[0]) - len(bytes_prefix) - 2)}'"
-
-
-def _value_of(text: str, found: re.Match[str]) -> str | None:
-    whole = found[0]
-    quote = min(whole.index(q) for q in "\"'" if q in whole)
-    prefix, quoted = whole[:quote].lower(), whole[quote:]
-    if "b" in prefix:
-        return None
-    width = 3 if found["triple"] else 1
-    body = quoted[width:-width]
-    start = found.start() + quote + width
-    value = body if "r" in prefix else _ESCAPE.sub(lambda match: _unescape(text, start, match), body)
-    if _SURROGATE.search(value):
-        raise _place_of(text, found.start()).error("a string literal holds half of a surrogate pair")
-    return value
-
-
-def _unescape(text: str, start: int, match: re.Match[str]) -> str:
-    for digits, base in ((match[1], 16), (match[2], 16), (match[3], 16), (match[4], 8)):
-        if digits and (code := int(digits, base)) <= sys.maxunicode:
-            return chr(code)
-    try:
-        return _PLAIN_ESCAPES[match[5]]
-    except KeyError:
-        raise _place_of(text, start + match.start()).error(f"unknown escape `{match[0][:2]}`") from None
 
 
 @dataclass(slots=True)

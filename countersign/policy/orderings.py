@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from countersign.policy import cel_syntax
-from countersign.policy.cel_syntax import Literal, Name, Node, Operation, Select
+from countersign.policy.cel_nodes import Literal, Name, Node, Operation, Select
 
 _ORDERINGS = frozenset({"<", "<=", ">", ">="})
 _SUSPECT = re.compile(r"arguments\.[.\w]+\s*[<>]=?\s*[-\d.]|[\d.]\s*[<>]=?\s*arguments\.")

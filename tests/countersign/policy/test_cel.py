@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from countersign.policy import cel, cel_syntax
+from countersign.policy import cel, cel_nodes, cel_syntax
 from tests.countersign.policy.cel_calls import call
 
 SYNTAX = [
@@ -451,5 +451,5 @@ class TestParse:
     def test_flattens_a_chain_and_keeps_its_parentheses(self) -> None:
         chain = cel_syntax.parse("true && (true && false) && true")
 
-        assert isinstance(chain, cel_syntax.Operation)
+        assert isinstance(chain, cel_nodes.Operation)
         assert len(chain.args) == 3
