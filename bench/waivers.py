@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from bench.evaluate import AGENTS, NOW, TOOLS, as_call, asks, ours, specs
+from bench.evaluate import NOW, as_call, ours
+from bench.rules import AGENTS, TOOLS, asks, specs
 from countersign.policy.bundle import Bundle
 from countersign.policy.evaluate import evaluate
 from countersign.policy.rules import Match
