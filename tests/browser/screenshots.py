@@ -1,25 +1,28 @@
-"""Takes the pictures of README and docs anew: `python -m tests.browser.screenshots [play] [chat]`, in a demo of its own."""
+"""What takes pictures of a demo's pages, and the ones of README and docs/slack.md. `python -m tests.browser` takes all."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pyotp
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from examples.demo.approvers import approve
-from examples.demo.house import Approver, House, house
+from examples.demo.house import Approver, House
 
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
 LARGEST = 120_000  # bytes
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PHONE: Mapping[str, Any] = {
+    "viewport": {"width": 360, "height": 740},
+    "color_scheme": "dark",
+    "device_scale_factor": 2,
+}
 REFUNDS = (("A-1001", "250.00", "case-4711"), ("A-1017", "640.00", "case-4716"), ("A-0988", "119.90", "case-4698"))
 WHY = "The kettle arrived broken; the customer sent photos and asks for the money back."
 
@@ -102,7 +105,7 @@ def play(built: House, browser: Browser) -> None:
     desktop = enter(browser, built, erin, viewport={"width": 1120, "height": 860})
     take(desktop, f"{built.url}/requests/{asked[0]}/", "request-desktop")
     take(desktop, f"{built.url}/inbox/", "inbox")
-    phone = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark", device_scale_factor=2)
+    phone = browser.new_context(**PHONE)
     phone.add_cookies(desktop.cookies())  # type: ignore[arg-type]  # what one context gives, another takes
     take(phone, f"{built.url}/requests/{asked[0]}/", "request-phone")
     auditor = enter(browser, built, link(built, "ada"), viewport={"width": 1120, "height": 760})
@@ -147,18 +150,3 @@ def confirmed(page: Page, card: Locator, person: Approver) -> None:
     keep(ours, "slack-step-up")
     ours.get_by_role("button", name="Approve").click()
     ours.get_by_text("Your vote is recorded").wait_for()
-
-
-def main() -> None:
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="countersign-pictures-") as directory:
-        os.environ["COUNTERSIGN_DEMO_DIR"] = directory
-        with house("127.0.0.1", int(os.environ.get("PORT") or 8765)) as built, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            for story in (play, chat):
-                if not sys.argv[1:] or story.__name__ in sys.argv[1:]:
-                    story(built, browser)
-
-
-if __name__ == "__main__":
-    main()
