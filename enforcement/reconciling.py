@@ -53,7 +53,8 @@ def reconcile(
 ) -> Reconciliation:
     """Say once whether the call took effect. The action may be asked for again from the next call on.
 
-    Raises NotAuthorized, UnknownExecution, NotIndeterminate, Partial.
+    The same person saying the same in the same words gets what is there: whose answer was lost says it again. Raises
+    NotAuthorized, UnknownExecution, NotIndeterminate, Partial.
     """
     if not may(by):
         raise NotAuthorized(by.user.username)
@@ -65,6 +66,9 @@ def reconcile(
             raise Partial(evaluation_id)
         waiting = Execution.objects.filter(pk=evaluation_id, status=Custody.INDETERMINATE)
         if not waiting.update(status=outcome):
+            said = Reconciliation.objects.filter(execution_id=evaluation_id, by=by, outcome=outcome)
+            if (known := said.filter(reason=reason, evidence=evidence).first()) is not None:
+                return known
             raise NotIndeterminate(evaluation_id, Execution.objects.get(pk=evaluation_id).status)
         made = Reconciliation.objects.create(
             id=ids.new("rec"), execution_id=evaluation_id, by=by, outcome=outcome, reason=reason, evidence=evidence,

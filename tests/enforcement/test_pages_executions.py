@@ -60,7 +60,8 @@ class TestPages:
         assert "It took no effect" in page
         assert "The bank shows none &lt;b&gt;." in page
         assert "<form action=" not in page.split("<main")[1]
-        assert client.post(path(evaluation_id, "reconcile/"), SAID).status_code == 409
+        assert client.post(path(evaluation_id, "reconcile/"), SAID)["Location"] == path(evaluation_id), "sent again"
+        assert client.post(path(evaluation_id, "reconcile/"), SAID | {"outcome": "committed"}).status_code == 409
         assert evaluation_id in text(client.get("/executions/")).split("Lately settled")[1]
 
     def test_say_what_is_missing_and_keep_what_was_typed(self, acme, olga):
@@ -122,6 +123,7 @@ class TestApi:
         assert done.status_code == 200
         assert done.json()["reconciliation"]["by"] == olga.user.username
         assert (done.json()["status"], done.json()["blocks"]) == ("committed", False)
+        assert post(client, f"{address}/reconcile", SAID | {"outcome": "committed"}).json() == done.json(), "sent again"
         again = post(client, f"{address}/reconcile", SAID)
         assert (again.status_code, again.json()["type"]) == (409, "urn:countersign:problem:not-indeterminate")
 

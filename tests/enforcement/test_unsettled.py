@@ -7,6 +7,7 @@ import pytest
 
 from approvals.models import AccessRequest
 from connectors import alarms
+from countersign.proof.events import Event
 from enforcement import executions, reconciling
 from enforcement.models import Custody, Execution, Reconciliation
 from evidence import clock, ledger
@@ -179,7 +180,7 @@ class TestReconciling:
         evaluation_id = silent_approved(acme, fresh())
         made = settled(evaluation_id, olga, outcome)
         with pytest.raises(reconciling.NotIndeterminate):
-            settled(evaluation_id, olga, Custody.COMMITTED)
+            settled(evaluation_id, olga, *(other for other in reconciling.OUTCOMES if other is not outcome))
         row = Execution.objects.get(pk=evaluation_id)
         assert row.status == outcome
         record = Record.objects.get(log=acme.slug, event_id=made.pk)
@@ -189,6 +190,19 @@ class TestReconciling:
         assert said["execution"]["status"] == outcome
         assert b"bank" not in bytes(record.body)
         assert b"OPS-7" not in bytes(record.body)
+
+    def test_is_the_same_fact_for_who_says_the_same_again_and_for_nobody_else(self, acme, olga):
+        evaluation_id = silent_approved(acme, fresh())
+        assert settled(evaluation_id, olga).pk == settled(evaluation_id, olga).pk
+        thread = Execution.objects.get(pk=evaluation_id).thread
+        assert len(ledger.history(acme.slug, thread, limit=None, events={Event.EXECUTION_RECONCILED})) == 1
+        with pytest.raises(reconciling.NotIndeterminate):
+            settled(evaluation_id, operator(acme, "second"))
+        with pytest.raises(reconciling.NotIndeterminate):
+            reconciling.reconcile(
+                evaluation_id, by=olga, outcome=Custody.FAILED, reason="Another reason.", evidence="ticket OPS-7",
+                now=clock.now(),
+            )  # fmt: skip
 
     def test_lets_the_pep_agree_later_and_not_differ(self, acme, olga):
         evaluation_id = silent_approved(acme, fresh())
