@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from enforcement import executions, probing, submitting
+from enforcement import executions, probing, repeats
 from enforcement.models import Custody
 from evidence import clock
 from outbox.pump import Later
@@ -33,4 +33,4 @@ def look_for_probing() -> None:
 @every(SUBMISSIONS, timedelta(hours=1))
 def forget_submissions() -> None:
     """Take away the idempotency keys of tasks that ended long ago."""
-    submitting.forget(clock.now())
+    repeats.forget(clock.now())

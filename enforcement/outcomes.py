@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from countersign.proof import base64text, canonical, digests
-from enforcement import authn, decide, executions, http, moments, parse, pool, spending
+from enforcement import authn, decide, executions, http, moments, parse, pool, repeats, spending
 from enforcement.authn import Caller
 from enforcement.executions import Report
 from enforcement.group import Stale
@@ -20,12 +20,11 @@ _SAYABLE = {
     status.value: status for status in (Custody.EXECUTING, Custody.COMMITTED, Custody.FAILED, Custody.INDETERMINATE)
 }
 _TIMES = ("started_at", "finished_at")
-MAX_KEY = 200
 
 
 async def post(request: Request, caller: Caller) -> Response:
     """Raises Problem."""
-    report = _report(parse.document(request.body), request.headers.get("idempotency-key", ""))
+    report = _report(parse.document(request.body), repeats.key_of(request.headers))
     status = await in_transaction(
         request, caller, lambda who, moment: executions.report(report, key=who.key, world=who.world, moment=moment)
     )
@@ -54,8 +53,6 @@ def _report(document: Mapping[str, Any], key: str) -> Report:
         raise Problem(Kind.MALFORMED, "`evaluation_id` must be a string.")
     if not isinstance(status, str) or status not in _SAYABLE:
         raise Problem(Kind.MALFORMED, f"`status` must be one of {', '.join(_SAYABLE)}.")
-    if len(key) > MAX_KEY:
-        raise Problem(Kind.UNREPRESENTABLE, f"`Idempotency-Key` must have at most {MAX_KEY} characters.")
     told = {name: document[name] for name in (*_TIMES, "result_digest", "changes", "usage") if name in document}
     member: dict[str, Any] = {"status": status, **{name: time_of(told[name], name) for name in _TIMES if name in told}}
     if "result_digest" in told:

@@ -1,24 +1,16 @@
-"""A submission in, the task it leads to out: one request, or a bundle of several. Blocking, in its own transaction.
-
-The same key leads to the same task for as long as that can be looked at; `jobs` takes it away after.
-"""
+"""A submission in, the task it leads to out: one request, or a bundle of several. Blocking, in its own transaction."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
-
 from approvals import bundles, callbacks, handle, requests
-from approvals.models import AccessRequest, BundleItem, Status
+from approvals.models import AccessRequest, Status
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Mode, Outcome
-from countersign.proof import canonical, digests
 from enforcement import asking, authn, binding, parse, unsettled
 from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.clock import clock
-from enforcement.models import Submission
 from enforcement.moments import Moment
 from enforcement.parse import Asked
 from enforcement.problems import Kind, Problem
@@ -30,47 +22,11 @@ _ACTORS = {"ai_agent": "agent"}
 _MAX_LINKS = 16  # of a chain of actors
 
 
-def submit(caller: Caller, submission: Mapping[str, Any], key: str, moment: Moment) -> dict[str, Any]:
+def submit(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> dict[str, Any]:
     """The task document. Raises Problem."""
-    body_digest = digests.sha256(canonical.dumps(submission))
-    if key and (known := Submission.objects.filter(credential_id=caller.key.id, key=key).first()):
-        if known.body_digest != body_digest:
-            raise Problem(Kind.DUPLICATE_REQUEST, "The Idempotency-Key was used with another body.")
-        return _again(caller, known.request_id, now=moment.now)
     _check_client(caller, submission.get("client", {}))
     _check_wishes(submission)
-    told = _bundle(caller, submission, moment) if "items" in submission else _single(caller, submission, moment)
-    if key:
-        Submission.objects.create(
-            credential_id=caller.key.id,
-            key=key,
-            body_digest=body_digest,
-            request_id=told["task"]["id"],
-            made_at=moment.now,
-        )
-    return told
-
-
-def _again(caller: Caller, task_id: str, *, now: datetime) -> dict[str, Any]:
-    bundle = bundles.find(task_id, tenant_id=caller.world.tenant_id)
-    if bundle is not None:
-        return handle.bundle(bundle, brief=caller.key.brief, now=now)
-    return handle.document(AccessRequest.objects.get(pk=task_id), brief=caller.key.brief, now=now)
-
-
-def forget(now: datetime) -> int:
-    """Take away each key whose task has been over for as long as a task is told of. How many there were.
-
-    A key that leads to several requests stays until the last of them is over.
-    """
-    edge = now - handle.TOLD_FOR
-    over = Q(closed_at__lte=edge) | Q(status=Status.PENDING, expires_at__lte=edge)
-    ended = AccessRequest.objects.filter(over)
-    items = BundleItem.objects.filter(bundle_id=OuterRef("request_id"))
-    one = Exists(ended.filter(pk=OuterRef("request_id")))
-    several = Exists(items) & ~Exists(items.exclude(request__in=ended))
-    found = Submission.objects.filter(made_at__lte=edge).filter(one | several)
-    return found.delete()[0]
+    return _bundle(caller, submission, moment) if "items" in submission else _single(caller, submission, moment)
 
 
 # --- one, or several

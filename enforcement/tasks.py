@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from approvals import bundles, handle, requests
 from approvals.models import AccessRequest, Bundle, Status
-from enforcement import authn, http, outcomes, parse, pool, submitting, waiting
+from enforcement import authn, http, outcomes, parse, pool, repeats, submitting, waiting
 from enforcement.authn import Caller
 from enforcement.http import Request, Response
 from enforcement.moments import Moment
@@ -15,19 +15,17 @@ from enforcement.problems import Kind, Problem
 from evidence import clock as database_clock
 from evidence.ledger import Actor
 
-MAX_KEY = 200
-
 
 async def submit(request: Request, caller: Caller) -> Response:
     """Open or join what a submission asks for. Raises Problem."""
     authn.check_speaks(caller.key)
     submission = parse.document(request.body)
-    key = request.headers.get("idempotency-key", "")
-    if len(key) > MAX_KEY:
-        raise Problem(Kind.UNREPRESENTABLE, f"`Idempotency-Key` must have at most {MAX_KEY} characters.")
-    told = await outcomes.in_transaction(
-        request, caller, lambda who, moment: submitting.submit(who, submission, key, moment)
-    )  # fmt: skip
+    key = repeats.key_of(request.headers)
+
+    def work(who: Caller, moment: Moment) -> dict[str, Any]:
+        return repeats.once(who, key, submission, moment, lambda: submitting.submit(who, submission, moment))
+
+    told = await outcomes.in_transaction(request, caller, work)
     headers = (("location", told["task"]["status_endpoint"]),)
     return http.json(told, status=submitting.status_of(told), headers=headers)
 
@@ -44,16 +42,22 @@ async def get(request: Request, caller: Caller, task_id: str) -> Response:
 
 
 async def cancel(request: Request, caller: Caller, task_id: str) -> Response:
-    """Withdraw what is pending of a task. Raises Problem."""
+    """Withdraw what is pending of a task; sent again under its key, the same success. Raises Problem."""
     authn.check_speaks(caller.key)
+    key = repeats.key_of(request.headers)
     said = parse.document(request.body) if request.body.strip() else {}
     reason, comment = said.get("reason", ""), said.get("comment", "")
     if not isinstance(reason, str) or not isinstance(comment, str):
         raise Problem(Kind.MALFORMED, "`reason` and `comment` must be strings.")
     words = f"{reason}: {comment}" if reason and comment else reason or comment
     words = words[: parse.MAX_JUSTIFICATION]
-    told = await outcomes.in_transaction(request, caller, lambda who, moment: _cancel(who, task_id, words, moment))
-    return http.json(told)
+    body = {"cancel": task_id, "said": words}
+
+    def work(who: Caller, moment: Moment) -> dict[str, Any]:
+        found = _visible(who, task_id)
+        return repeats.once(who, key, body, moment, lambda: _cancel(who, found, words, moment))
+
+    return http.json(await outcomes.in_transaction(request, caller, work))
 
 
 # --- looking
@@ -108,8 +112,7 @@ def _wait(query: str) -> float:
 # --- cancelling
 
 
-def _cancel(caller: Caller, task_id: str, reason: str, moment: Moment) -> dict[str, Any]:
-    found = _visible(caller, task_id)
+def _cancel(caller: Caller, found: AccessRequest | Bundle, reason: str, moment: Moment) -> dict[str, Any]:
     actor = Actor(caller.key.kind, caller.key.key_id, {"method": caller.key.method})
     if isinstance(found, Bundle):
         try:

@@ -109,8 +109,10 @@ class Conversation:
         return parse_task(_good(reply).body)
 
     def cancel(self, identifier: str, *, reason: str | None = None) -> Steps[Task]:
-        body = encode({"reason": reason} if reason else {})
-        return parse_task(_good((yield from self._post(_request(identifier) + "/cancel", body))).body)
+        """Withdraw it. Every try carries the same key, or a lost answer would look like a task that is over anyway."""
+        body, headers = encode({"reason": reason} if reason else {}), {"idempotency-key": uuid.uuid4().hex}
+        reply = yield from self._post(_request(identifier) + "/cancel", body, headers=headers)
+        return parse_task(_good(reply).body)
 
     def report(self, evaluation_id: str, status: Custody, report: Report) -> Steps[None]:
         """Tell what is being, or was, done. Raises Refused (409 where it contradicts what is known)."""

@@ -11,7 +11,7 @@ from django.db import connection
 
 from approvals import handle
 from approvals.models import AccessRequest, Approval
-from enforcement import binding, submitting
+from enforcement import binding, repeats
 from enforcement.models import Escalation, Submission
 from evidence import clock, tokens
 from tests.approvals.asking import vote
@@ -399,10 +399,10 @@ class TestIdempotency:
         request = vote(AccessRequest.objects.get(pk=task), own.erin)
         Submission.objects.filter(key=key).update(made_at=clock.now() - timedelta(days=3))
         edge = request.closed_at + handle.TOLD_FOR
-        submitting.forget(edge - timedelta(milliseconds=1))
+        repeats.forget(edge - timedelta(milliseconds=1))
         again = post(REQUESTS, own.pep_key, sent, idempotency_key=key)
         assert (again.status, again.json["task"]["id"]) == (201, task)
-        submitting.forget(edge)
+        repeats.forget(edge)
         assert not Submission.objects.filter(key=key).exists()
 
     def test_a_key_of_a_task_that_waits_is_never_forgotten(self, acme):
@@ -410,7 +410,7 @@ class TestIdempotency:
         task = self.submitted(acme, key).json["task"]["id"]
         Submission.objects.filter(key=key).update(made_at=clock.now() - timedelta(days=3))
         AccessRequest.objects.filter(pk=task).update(expires_at=clock.now() + timedelta(days=9))
-        submitting.forget(clock.now() + timedelta(days=2))
+        repeats.forget(clock.now() + timedelta(days=2))
         assert Submission.objects.filter(key=key).exists()
 
     def test_one_credentials_key_is_not_anothers(self, acme):

@@ -8,7 +8,7 @@ import pytest
 
 from approvals import bundles, stepup
 from approvals.models import AccessRequest, Approval, Bundle
-from enforcement import submitting
+from enforcement import repeats
 from enforcement.models import Submission
 from evidence import clock
 from tests.approvals.asking import DENY, enrolled, proven, vote
@@ -95,15 +95,15 @@ class TestSubmit:
         sent = several(acme, [fresh(), fresh()])
         task = post(REQUESTS, acme.pep_key, sent, idempotency_key=key).json["task"]
         first, second = requests_of(task)
-        long_ago = clock.now() - 3 * submitting.handle.TOLD_FOR
+        long_ago = clock.now() - 3 * repeats.handle.TOLD_FOR
         Submission.objects.filter(key=key).update(made_at=long_ago)
         vote(first, acme.erin)
         AccessRequest.objects.filter(pk=first.pk).update(closed_at=long_ago)
-        submitting.forget(clock.now())
+        repeats.forget(clock.now())
         assert Submission.objects.filter(key=key).exists()
         vote(second, acme.erin)
         AccessRequest.objects.filter(pk=second.pk).update(closed_at=long_ago)
-        submitting.forget(clock.now())
+        repeats.forget(clock.now())
         assert not Submission.objects.filter(key=key).exists()
         Approval.objects.filter(request__in=[first, second]).update(expires_at=long_ago)
         assert error_of(get(f"{REQUESTS}/{task['id']}", acme.pep_key)) == (410, "task_expired")
@@ -187,6 +187,12 @@ class TestStanding:
         assert [("result" in item) for item in ended["items"]] == [True, False, False]
         assert "cancel" not in ended["links"]
         assert error_of(post(f"{REQUESTS}/{task['id']}/cancel", acme.pep_key, {})) == (409, "invalid_task_state")
+
+    def test_is_cancelled_again_under_the_same_key_with_the_same_success(self, acme):
+        task, key = asked(acme, fresh(), fresh()), f"b-{time.monotonic_ns()}"
+        path = f"{REQUESTS}/{task['id']}/cancel"
+        replies = [post(path, acme.pep_key, {}, idempotency_key=key) for _ in range(2)]
+        assert [(reply.status, reply.json["task"]["status"]) for reply in replies] == [(200, "cancelled")] * 2
 
     def test_is_what_all_are(self, acme):
         task = asked(acme, fresh(), fresh())

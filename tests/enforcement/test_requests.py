@@ -16,7 +16,7 @@ from evidence import clock, kept, ledger
 from evidence.models import KeptArguments
 from registry import credentials
 from tests.approvals.asking import DENY, vote
-from tests.enforcement.machine import EVALUATION, REQUESTS, Reply, ask, big, get, post, question, send, together
+from tests.enforcement.machine import EVALUATION, REQUESTS, Reply, ask, big, get, post, question, run, send, together
 from tests.worlds import POLICY, SETUP, World, world
 
 ERROR = "urn:openid:authzen:access-request:error:"
@@ -322,6 +322,23 @@ class TestTask:
         )
         assert error_of(post(path, acme.pep_key, {})) == (409, "invalid_task_state")
         assert "links" not in get(f"{REQUESTS}/{request.pk}", acme.pep_key).json["task"]
+
+    @pytest.mark.parametrize("method", ["POST", "DELETE"])
+    def test_is_the_same_success_for_who_cancels_again_under_the_same_key(self, acme, method):
+        path, key = f"{REQUESTS}/{opened(acme, fresh()).pk}/cancel", {"idempotency-key": f"c-{time.monotonic_ns()}"}
+        replies = [run(send(method, path, acme.pep_key, {"reason": "not_needed"}, key)) for _ in range(2)]
+        assert [reply.status for reply in replies] == [200, 200]
+        assert replies[0].json == replies[1].json
+
+    def test_is_no_success_for_another_body_nor_for_anybody_else_under_that_key(self, acme):
+        first, second, name = opened(acme, fresh()), opened(acme, fresh()), f"c-{time.monotonic_ns()}"
+        path = f"{REQUESTS}/{first.pk}/cancel"
+        assert post(path, acme.pep_key, {}, idempotency_key=name).status == 200
+        assert error_of(post(path, acme.pep_key, {"reason": "x"}, idempotency_key=name)) == (409, "duplicate_request")
+        other = f"{REQUESTS}/{second.pk}/cancel"
+        assert error_of(post(other, acme.pep_key, {}, idempotency_key=name)) == (409, "duplicate_request")
+        assert error_of(post(path, acme.agent_key, {}, idempotency_key=name)) == (409, "invalid_task_state")
+        assert post(path, acme.pep_key, {}, idempotency_key="k" * 201).status == 422
 
     def test_can_be_cancelled_after_the_policy_changed(self):
         own = easy()

@@ -231,12 +231,15 @@ class FarPdp:
                 self.changed.wait_for(lambda: request.status != "pending", timeout=wait)
             return 200, self.told(request)
 
-    def cancel(self, identifier: str) -> tuple[int, dict[str, Any]]:
+    def cancel(self, identifier: str, headers: dict[str, str]) -> tuple[int, dict[str, Any]]:
         with self.changed:
             request = self.requests[identifier]
+            if self.claims.get("cancel:" + headers["idempotency-key"]) == identifier:
+                return 200, self.told(request)
             if request.status != "pending":
                 return 409, {"type": "urn:openid:authzen:access-request:error:invalid_task_state", "title": "Closed"}
             request.status = "cancelled"
+            self.claims["cancel:" + headers["idempotency-key"]] = identifier
             self.changed.notify_all()
             return 200, self.told(request)
 
@@ -274,7 +277,7 @@ class FarPdp:
             ("POST", "/access/v1/evaluation"): lambda: self.evaluate(body),
             ("POST", "/access/v1/outcomes"): lambda: self.outcome(body, headers),
             ("POST", "/access/v1/requests"): lambda: self.submit(body, headers),
-            ("POST", f"/access/v1/requests/{identifier}/cancel"): lambda: self.cancel(identifier),
+            ("POST", f"/access/v1/requests/{identifier}/cancel"): lambda: self.cancel(identifier, headers),
             ("GET", f"/access/v1/requests/{identifier}"): lambda: self.look(identifier, wait),
         }
         return doors.get((method, parts.path), lambda: (404, {"title": "Not found"}))()

@@ -286,6 +286,12 @@ class TestRequests:
             pdp.cancel(task.id)
         assert caught.value.status == 409
 
+    def test_cancels_once_even_if_the_answer_is_lost(self, far: FarPdp, pdp: Pdp):
+        far.rules["payments.refund"] = "escalate"
+        task = pdp.evaluate(question(open_request=True)).task
+        far.faults.append(Fault(f"/access/v1/requests/{task.id}/cancel", after=True))
+        assert pdp.cancel(task.id).status is Status.CANCELLED
+
 
 class TestReport:
     def test_a_second_claim_is_a_conflict(self, far: FarPdp, pdp: Pdp):
