@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.http import HttpResponse
 from rest_framework.response import Response
 
-from approvals import intents, totp, votes
+from approvals import intents, repeating, totp, votes
 from approvals.waivers import ending, exporting, moving
 from evidence import clock
 
@@ -81,6 +81,12 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
         "not-shorter",
         "A waiver can only end earlier, at a time still to come. Later is a renewal.",
     ),
+    repeating.KeyReused: (
+        409,
+        "key-reused",
+        "This Idempotency-Key came with something else before. Send another key with what is new.",
+    ),
+    repeating.KeyTooLong: (422, "key-too-long", "An Idempotency-Key has at most 200 characters."),
     exporting.TooMuch: (
         409,
         "too-much",

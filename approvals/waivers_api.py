@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.generics import GenericAPIView, ListAPIView
@@ -39,6 +39,14 @@ _NOT_YOURS = OpenApiResponse(OpenApiTypes.OBJECT, description="Others may do thi
 _MOVED_ON = OpenApiResponse(OpenApiTypes.OBJECT, description="Not in a state, or not as it was shown, to do this.")
 _TOO_MUCH = OpenApiResponse(OpenApiTypes.OBJECT, description="Too many uses: `manage.py export_evidence` writes it.")
 _CODE_REFUSED = OpenApiResponse(OpenApiTypes.OBJECT, description="A fresh code is needed, or this one did not pass.")
+_REUSED = OpenApiResponse(OpenApiTypes.OBJECT, description="The `Idempotency-Key` came with other terms before.")
+_TOO_LONG = OpenApiResponse(OpenApiTypes.OBJECT, description="The `Idempotency-Key` is longer than 200 characters.")
+_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same terms of the same person under it lead to the same waiver, as it then stands.",
+)
 _LOCKED = OpenApiResponse(OpenApiTypes.OBJECT, description="Too many wrong codes; `Retry-After` says how long.")
 
 
@@ -68,12 +76,17 @@ class Waivers(_OfTenant, ListAPIView[Waiver]):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
-    @extend_schema(request=TermsAsked, responses={201: WaiverWhole, (400, _PROBLEM): _BAD})
+    @extend_schema(
+        request=TermsAsked,
+        parameters=[_KEY],
+        responses={201: WaiverWhole, (400, _PROBLEM): _BAD, (409, _PROBLEM): _REUSED, (422, _PROBLEM): _TOO_LONG},
+    )
+    @answered
     @told_faults
     def post(self, request: Request) -> Response:
         """Ask for one. It is pending until others grant it; it lifts nothing before."""
-        member = access.membership_for(request)
-        waiver = asking.ask(member.tenant, request.data, by=member, now=clock.now())
+        member, key = access.membership_for(request), request.headers.get("Idempotency-Key", "")
+        waiver = asking.ask(member.tenant, request.data, by=member, now=clock.now(), key=key)
         answer = Response(WaiverWhole(waiver).data, status=status.HTTP_201_CREATED)
         answer["Location"] = f"/api/v1/waivers/{waiver.pk}"
         return answer

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from approvals import opening, separation
+from approvals import opening, repeating, separation
 from approvals.opening import Ask
 from approvals.waivers.models import Control, Waiver
 from approvals.waivers.moving import announce, record
@@ -41,13 +41,21 @@ class Drafted:
     kept_out: frozenset[int]
 
 
-def ask(tenant: Tenant, value: object, *, by: Membership, now: datetime) -> Waiver:
-    """Keep the waiver, pending, and open its request. Raises InvalidError with every fault in `value`."""
+def ask(tenant: Tenant, value: object, *, by: Membership, now: datetime, key: str = "") -> Waiver:
+    """Keep the waiver, pending, and open its request; under the `key` of an earlier one, find that as it stands.
+
+    Behind the tenant's row, so that of two under one key the second finds what the first made. Raises InvalidError
+    with every fault in `value`, KeyTooLong, KeyReused.
+    """
     with transaction.atomic():
         locked = changes.lock(tenant)
+        known = Waiver.objects.filter(asked_by=by, key=key).first() if repeating.checked(key) else None
+        if known is not None:
+            repeating.check_same(known.key_digest, value)
+            return known
         at = max(now, clock.now())
         drafted = draft(locked, value, by=by, now=at)
-        return _kept(locked, drafted, by=by, now=at)
+        return _kept(locked, drafted, by=by, now=at, key=(key, repeating.digest(value)) if key else ("", ""))
 
 
 def draft(tenant: Tenant, value: object, *, by: Membership, now: datetime) -> Drafted:
@@ -113,7 +121,7 @@ def _check_grantable(tenant: Tenant, requirements: Iterable[Requirement], kept_o
             raise InvalidError([Fault(("match",), words)])
 
 
-def _kept(tenant: Tenant, drafted: Drafted, *, by: Membership, now: datetime) -> Waiver:
+def _kept(tenant: Tenant, drafted: Drafted, *, by: Membership, now: datetime, key: tuple[str, str]) -> Waiver:
     terms, scope = drafted.terms, drafted.scope
     identifier = ids.new("wvr")
     ask = _ask(identifier, tenant, drafted, by=by)
@@ -121,8 +129,8 @@ def _kept(tenant: Tenant, drafted: Drafted, *, by: Membership, now: datetime) ->
     waiver = Waiver(
         id=identifier, tenant=tenant, category=terms.category, terms=ask.call.arguments, request=request, asked_by=by,
         owner=drafted.owner, kept_out=sorted(drafted.kept_out), renews=drafted.renews,
-        renewal=drafted.renews.renewal + 1 if drafted.renews else 0, asked_at=now, not_before=scope.not_before,
-        expires_at=terms.expires_at, max_uses=terms.max_uses,
+        renewal=drafted.renews.renewal + 1 if drafted.renews else 0, key=key[0], key_digest=key[1],
+        asked_at=now, not_before=scope.not_before, expires_at=terms.expires_at, max_uses=terms.max_uses,
     )  # fmt: skip
     waiver.save(force_insert=True)
     Control.objects.bulk_create(_controls(waiver, drafted))

@@ -26,7 +26,8 @@ class Waiver(models.Model):
 
     `terms` is what was asked, word for word and with what it is pinned to; it never changes, and its digest is what
     people vote on (`request`). `not_before` and `expires_at` are the terms' until somebody shortens them, which raises
-    `version`. `kept_out` are the humans who gain by it: they cannot grant it.
+    `version`. `kept_out` are the humans who gain by it: they cannot grant it. `key` is the Idempotency-Key it was asked
+    for under, if any, and `key_digest` of what came with it.
     """
 
     id = models.CharField(max_length=40, primary_key=True)
@@ -41,6 +42,8 @@ class Waiver(models.Model):
     kept_out = models.JSONField(default=list)
     renews = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="renewals")
     renewal = models.PositiveIntegerField(default=0)  # how many came before it
+    key = models.CharField(max_length=200, default="", blank=True)
+    key_digest = models.CharField(max_length=71, default="", blank=True)
     asked_at = models.DateTimeField()
     not_before = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -67,6 +70,7 @@ class Waiver(models.Model):
                 | (~Q(state__in=["pending", "active", "suspended"]) & Q(ended_at__isnull=False)),
                 name="waiver_ended_has_time",
             ),
+            models.UniqueConstraint(fields=["asked_by", "key"], condition=~Q(key=""), name="waiver_key_once"),
         ]
         indexes = [
             models.Index(fields=["tenant", "state", "expires_at"], name="waiver_by_state"),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,13 +10,15 @@ from django.http import HttpResponse
 from django.test import Client
 
 from approvals.models import Waiver
+from approvals.waivers import asking
 from approvals.waivers.models import State
 from countersign.proof.digests import display_hash
 from evidence import clock, seal
-from tests.approvals.asking import enrolled
+from tests.approvals.asking import enrolled, events
 from tests.approvals.browsing import by_key, fresh_code, post, signed_in
 from tests.approvals.test_api import problem
 from tests.approvals.waivers.excepting import RULE, asked, at, call, easy, granted, terms
+from tests.races.crowd import at_once
 from tests.worlds import AGENT, World, world
 
 PATH = "/api/v1/waivers"
@@ -31,6 +34,11 @@ def ask(own: World, name: str = "dana", *, raw: str | None = None, **changes: An
     if raw is not None:
         return client.post(PATH, raw, content_type="application/json")
     return post(client, PATH, terms(own, **changes))
+
+
+def under(own: World, key: str, said: dict[str, Any], name: str = "dana") -> HttpResponse:
+    client = by_key(own, name, "read", "vote")
+    return client.post(PATH, said, content_type="application/json", headers={"Idempotency-Key": key})
 
 
 def to(own: World, waiver: Waiver, verb: str, body: Any, name: str = "carol", *scopes: str) -> HttpResponse:
@@ -61,6 +69,35 @@ class TestAsk:
         assert (told["rules"], told["agents"], told["tools"]) == ([RULE], [AGENT], ["payments.refund"])
         assert told["terms"]["when"] == "double(arguments.amount) < 500.0"
         assert not call(ours).told[0]
+
+    def test_under_one_key_is_one_waiver_as_it_then_stands(self, ours: World) -> None:
+        said = terms(ours)
+        first, again = under(ours, "k-1", said), under(ours, "k-1", dict(reversed(said.items())))
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert (again.json(), again["Location"]) == (first.json(), first["Location"])
+        waiver = Waiver.objects.get(tenant=ours.tenant)
+        assert events(waiver.request).count("waiver.requested") == 1
+        vote(ours, waiver)
+        assert under(ours, "k-1", said).json()["state"] == "active"
+
+    def test_under_a_key_that_came_with_other_terms_is_refused(self, ours: World) -> None:
+        said = terms(ours)
+        under(ours, "k-1", said)
+        assert problem(under(ours, "k-1", said | {"reason": "Another."})) == (409, "key-reused")
+        assert problem(under(ours, "k" * 201, said)) == (422, "key-too-long")
+        assert Waiver.objects.filter(tenant=ours.tenant).count() == 1
+
+    def test_knows_no_key_of_somebody_else(self, ours: World) -> None:
+        said = terms(ours)
+        made = {under(ours, "k-1", said, name).json()["id"] for name in ("dana", "carol")}
+        assert len(made | {under(ours, "k-2", said).json()["id"]}) == 3
+
+    @pytest.mark.postgres
+    def test_is_one_waiver_for_several_at_once_under_one_key(self, ours: World) -> None:
+        said = terms(ours)
+        act = partial(asking.ask, ours.tenant, said, by=ours.dana, now=clock.now(), key="k-1")
+        made = [one.pk if isinstance(one, Waiver) else one for one in at_once([act] * 4)]
+        assert made == [Waiver.objects.get(tenant=ours.tenant).pk] * 4
 
     def test_tells_every_fault_with_its_pointer(self, ours: World) -> None:
         response = ask(
