@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from countersign import ids
 from enforcement import (
@@ -33,7 +33,7 @@ _ASKING = {discovery.EVALUATION: decide.evaluation, discovery.EVALUATIONS: decid
 _request_id = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
 _JSON = "application/json"
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[..., Awaitable[Response]]
 
 
 async def answer(request: Request) -> Response:
@@ -63,44 +63,68 @@ def named(given: str) -> str:
     return given if _request_id(given) else ids.of("req", chance.salt()[:16])
 
 
-async def _route(request: Request) -> Response:  # noqa: PLR0911 - one for each path
+async def _route(request: Request) -> Response:
     path = request.path
     if "\0" in path:  # no name has one, and PostgreSQL refuses to be asked for it
         raise Problem(Kind.NOT_FOUND)
     if path in _ASKING:
         return http.json_bytes(await _ASKING[path](_asked(request).headers, request.body))
-    if path == OUTCOMES:
-        return await outcomes.post(_posted(request), await authn.caller(request.headers))
-    if path.startswith(OUTCOMES + "/"):
-        return await _verification(request, path[len(OUTCOMES) + 1 :])
-    if path == arap.PATH:
-        return await tasks.submit(_posted(request), await authn.caller(request.headers))
-    if path.startswith(arap.PATH + "/"):
-        return await _task(request, path[len(arap.PATH) + 1 :])
-    if path in search.PARTS:
-        return await search.post(_asked(request), search.PARTS[path])
+    for matches, endpoints in _routes:
+        if (found := matches(path)) is not None:
+            _only(request, *endpoints)
+            return await endpoints[request.method](request, **found.groupdict())
     if path in published.PATHS or path.startswith(discovery.PATH):
         _only(request, "GET")
         return await published.document(path) if path in published.PATHS else discovery.document(path)
     raise Problem(Kind.NOT_FOUND)
 
 
-async def _verification(request: Request, rest: str) -> Response:
-    evaluation_id, _, verb = rest.partition("/")
-    if not evaluation_id or verb != verification.VERB:
-        raise Problem(Kind.NOT_FOUND)
-    return await verification.post(_posted(request), await authn.caller(request.headers), evaluation_id)
+# --- endpoints
 
 
-async def _task(request: Request, rest: str) -> Response:
-    request_id, _, verb = rest.partition("/")
-    if verb == "":
-        _only(request, "GET")
-        return await tasks.get(request, await authn.caller(request.headers), request_id)
-    if verb == "cancel":
-        _only(request, "POST", "DELETE")
-        return await tasks.cancel(request, await authn.caller(request.headers), request_id)
-    raise Problem(Kind.NOT_FOUND)
+async def _search(request: Request) -> Response:
+    return await search.post(_asked(request), search.PARTS[request.path])
+
+
+async def _submit(request: Request) -> Response:
+    return await tasks.submit(_posted(request), await authn.caller(request.headers))
+
+
+async def _look(request: Request, task: str) -> Response:
+    return await tasks.get(request, await authn.caller(request.headers), task)
+
+
+async def _cancel(request: Request, task: str) -> Response:
+    return await tasks.cancel(request, await authn.caller(request.headers), task)
+
+
+async def _report(request: Request) -> Response:
+    return await outcomes.post(_posted(request), await authn.caller(request.headers))
+
+
+async def _verify(request: Request, evaluation: str) -> Response:
+    return await verification.post(_posted(request), await authn.caller(request.headers), evaluation)
+
+
+ROUTES: Mapping[str, Mapping[str, Endpoint]] = {
+    **{path: {"POST": _search} for path in search.PARTS},
+    arap.PATH: {"POST": _submit},
+    f"{arap.PATH}/{{task}}": {"GET": _look},
+    f"{arap.PATH}/{{task}}/cancel": {"POST": _cancel, "DELETE": _cancel},
+    OUTCOMES: {"POST": _report},
+    f"{OUTCOMES}/{{evaluation}}/{verification.VERB}": {"POST": _verify},
+}
+"""Which paths lead where, but for what is asked most (`_ASKING`, before them) and what is only published."""
+
+
+def _pattern(path: str) -> Callable[[str], re.Match[str] | None]:
+    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)).fullmatch
+
+
+_routes = tuple((_pattern(path), endpoints) for path, endpoints in ROUTES.items())
+
+
+# --- what they want
 
 
 def _asked(request: Request) -> Request:

@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
+import yaml
 
 from tests.faults.wire import Cut, Wire
 from tests.journeys.server import Place, Server
-from tests.journeys.speakers import EVALUATION, OUTCOMES, Pep, Person, refund
+from tests.journeys.speakers import EVALUATION, EVALUATIONS, OUTCOMES, REQUESTS, Pep, Person, lookup, refund
 from tests.journeys.world import World, world
 
 
@@ -41,6 +42,24 @@ class Case:
         """Somebody with a key that may write, and no authenticator."""
         return Person(self.acme.url, self.acme.issue("--person", self.acme.username(name), "--scope", "read,vote"))
 
+    def operator(self) -> Person:
+        """Somebody who may say what became of a call, and is on no side of it."""
+        slug, name = self.acme.slug, self.acme.username("olga")
+        olga = {"username": name, "email": f"{name}@acme.test", "roles": ["operator"]}
+        file = self.acme.place.home / f"{slug}.olga.yaml"
+        file.write_text(yaml.safe_dump({"tenant": slug, "people": [olga]}))
+        self.acme.place.manage("apply", "-f", str(file))
+        return self.member("olga")
+
+    def bundle(self) -> dict[str, Any]:
+        """A submission for two calls, each denied by itself."""
+        items = []
+        for amount in ("250.00", "300.00"):
+            call = refund(amount)
+            denial = {"evaluation_id": self.pep.ask(call)["evaluation_id"]}
+            items.append({"resource": call["resource"], "action": call["action"], "denial": denial})
+        return {"subject": refund()["subject"], "items": items}
+
     def approved(self, amount: str = "250.00") -> dict[str, str]:
         request_id = self.pep.pending(amount)
         for person in (self.erin, self.frank):
@@ -62,6 +81,12 @@ class TestCutDuringCommit:
         assert case.count("decision.made") == 1
         assert [case.pep.ask(refund())["outcome"] for _ in range(2)] == ["allow", "deny"]
 
+    def test_abuse_133_many_decisions_are_one_record_each(self, case: Case, cut: Cut):
+        questions = {"evaluations": [refund(attempt="first"), lookup(attempt="second")]}
+        answer = case.broken(cut, lambda: case.pep.post(EVALUATIONS, questions))
+        assert [one["decision"] for one in answer.json()["evaluations"]] == [True, True]
+        assert case.count("decision.made") == 2
+
     def test_abuse_133_an_escalation_opens_one_request(self, case: Case, cut: Cut):
         call = refund("250.00", attempt="once", open_request=True)
         answer = case.broken(cut, lambda: case.pep.post(EVALUATION, call))
@@ -75,12 +100,33 @@ class TestCutDuringCommit:
         assert answer.status_code == 202
         assert (case.count("request.opened"), case.count("request.joined")) == (1, 0)
 
-    def test_abuse_133_a_cancellation_closes_once(self, case: Case, cut: Cut):
+    def test_abuse_133_a_submission_of_several_makes_one_task(self, case: Case, cut: Cut):
+        sent = case.bundle()
+        answer = case.broken(cut, lambda: case.pep.post(REQUESTS, sent, key="once"))
+        assert answer.status_code == 202
+        assert (case.count("request.opened"), case.count("request.joined")) == (2, 0)
+        bundles = "SELECT b.id FROM approvals_bundle b JOIN registry_tenant t ON t.id = b.tenant_id WHERE t.slug = %s"
+        assert case.acme.place.rows(bundles, case.acme.slug) == [(answer.json()["task"]["id"],)]
+
+    @pytest.mark.parametrize("method", ["POST", "DELETE"])
+    def test_abuse_133_a_cancellation_closes_once(self, case: Case, cut: Cut, method: str):
+        request_id = case.pep.pending()
+        answer = case.broken(cut, lambda: case.pep.cancel(request_id, method=method, key="once"))
+        assert (answer.status_code, answer.json()["task"]["status"]) == (200, "cancelled")
+        assert case.count("request.cancelled") == 1
+
+    def test_abuse_133_a_cancellation_without_a_key_closes_once_and_says_so(self, case: Case, cut: Cut):
         request_id = case.pep.pending()
         answer = case.broken(cut, lambda: case.pep.cancel(request_id))
         assert answer.status_code == (200 if cut is Cut.BEFORE else 409)
         assert case.pep.task(request_id)["task"]["status"] == "cancelled"
         assert case.count("request.cancelled") == 1
+
+    def test_abuse_133_a_cancellation_of_several_closes_each_once(self, case: Case, cut: Cut):
+        task = case.pep.post(REQUESTS, case.bundle()).json()["task"]
+        answer = case.broken(cut, lambda: case.pep.cancel(task["id"], key="once"))
+        assert (answer.status_code, answer.json()["task"]["status"]) == (200, "cancelled")
+        assert case.count("request.cancelled") == 2
 
     def test_abuse_133_an_approval_is_used_once(self, case: Case, cut: Cut):
         call = refund("250.00", approval=case.approved(), attempt="once")
@@ -121,6 +167,23 @@ class TestCutDuringCommit:
         answer = case.broken(cut, lambda: verifier.post(path, {"status": "diverged"}))
         assert (answer.status_code, answer.json()["status"]) == (200, "diverged")
         assert (case.count("execution.verified"), case.count("alert.fired")) == (1, 1)
+
+    def test_abuse_133_a_reconciliation_is_one_fact(self, case: Case, cut: Cut):
+        told, olga = case.pep.ask(refund(transaction="case-1")), case.operator()
+        named = {name: told[name] for name in ("action_digest", "commitment_salt")}
+        assert case.pep.report(told["evaluation_id"], "indeterminate", **named).status_code == 200
+        path = f"/api/v1/executions/{told['evaluation_id']}/reconcile"
+        said = {"outcome": "failed", "reason": "The bank shows none.", "evidence": "OPS-7"}
+        answer = case.broken(cut, lambda: olga.post(path, said))
+        assert (answer.status_code, answer.json()["status"]) == (200, "failed")
+        assert case.count("execution.reconciled") == 1
+        assert case.pep.ask(refund(transaction="case-1"))["outcome"] == "allow", "nothing is blocked any more"
+
+    def test_abuse_133_a_waiver_is_asked_for_once(self, case: Case, cut: Cut):
+        dana, said = case.member("dana"), terms(case.acme)
+        answer = case.broken(cut, lambda: dana.post("/api/v1/waivers", said, key="once"))
+        assert (answer.status_code, answer.json()["state"]) == (201, "pending")
+        assert (case.count("waiver.requested"), case.count("request.opened")) == (1, 1)
 
     def test_abuse_133_each_step_of_a_waiver_is_taken_once(self, case: Case, cut: Cut):
         dana, carol = (case.member(name) for name in ("dana", "carol"))

@@ -10,6 +10,7 @@ import httpx2
 import pyotp
 
 EVALUATION = "/access/v1/evaluation"
+EVALUATIONS = "/access/v1/evaluations"
 REQUESTS = "/access/v1/requests"
 OUTCOMES = "/access/v1/outcomes"
 STEP = 30
@@ -72,8 +73,10 @@ class Pep:
         told: dict[str, Any] = answer.json()
         return told
 
-    def cancel(self, request_id: str, reason: str = "") -> httpx2.Response:
-        return self.post(f"{REQUESTS}/{request_id}/cancel", {"reason": reason} if reason else {})
+    def cancel(self, request_id: str, reason: str = "", *, method: str = "POST", key: str = "") -> httpx2.Response:
+        headers = {"idempotency-key": key} if key else {}
+        body = {"reason": reason} if reason else {}
+        return self.http.request(method, f"{REQUESTS}/{request_id}/cancel", json=body, headers=headers)
 
     def report(self, evaluation_id: str, status: str, *, key: str = "", **members: Any) -> httpx2.Response:
         return self.post(OUTCOMES, {"evaluation_id": evaluation_id, "status": status, **members}, key=key)
@@ -102,8 +105,8 @@ class Person:
         shown: dict[str, Any] = answer.json()
         return shown
 
-    def post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        return self.http.post(path, json=dict(body))
+    def post(self, path: str, body: Mapping[str, Any], *, key: str = "") -> httpx2.Response:
+        return self.http.post(path, json=dict(body), headers={"idempotency-key": key} if key else {})
 
     def code(self) -> str:
         """A code not used before: of the last step, this one or the next, which all count; else wait for one."""
