@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from approvals import lifecycle
+from approvals import lifecycle, separation
 from approvals.models import AccessRequest, Approval
 from approvals.signals import Change
 from countersign.proof import digests
@@ -30,7 +30,7 @@ from evidence import alerts, ledger
 from evidence.ledger import Actor
 from outbox.queue import enqueue
 from registry import changes
-from registry.models import Tenant
+from registry.models import Human, Tenant
 from registry.snapshot import KeyView
 
 REMINDER = "enforcement.custody"
@@ -48,7 +48,8 @@ _AFTER = {
 class Report:
     """What a PEP says. `key` marks repeats of this one report; `told` is the rest of it, kept beside the evidence.
 
-    `action` names what the allow was for, by its digest and the salt of its commitment, as the answer told them.
+    `action` names what the allow was for, by its digest and the salt of its commitment, as the answer told them;
+    `principal` whom it was for. That is believed: naming somebody only keeps one more from saying how it ended.
     """
 
     evaluation_id: str
@@ -58,6 +59,7 @@ class Report:
     key: str = ""
     used: Used = field(default_factory=dict)
     action: tuple[str, bytes] | None = None
+    principal: str | None = None
 
 
 def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custody:
@@ -194,6 +196,7 @@ def _first(said: Report, allowed: Allowed, *, key: KeyView, world: World, moment
         credential_id=key.id,
         request_id=allowed.request_id,
         action_digest=_action(said, allowed),
+        principal_human=_for_whom(said, world.tenant_id),
         thread=allowed.thread,
         status=said.status,
         reserved_at=moment.now,
@@ -216,6 +219,12 @@ def _action(said: Report, allowed: Allowed) -> str:
     if len(salt) != digests.SALT_BYTES or digests.commitment(salt, digest) != allowed.commitment:
         raise Problem(Kind.MALFORMED, "`action_digest` and `commitment_salt` are not those of this evaluation.")
     return digest if allowed.transaction else ""
+
+
+def _for_whom(said: Report, tenant_id: int) -> Human | None:
+    if said.principal is None:
+        return None
+    return separation.human_named(Tenant.objects.get(pk=tenant_id), said.principal)
 
 
 def _check_stands(request_id: str) -> None:

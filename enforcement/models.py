@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
-from registry.models import Credential, Membership, Tenant
+from registry.models import Credential, Human, Membership, Tenant
 
 
 class Attempt(models.Model):
@@ -78,7 +78,8 @@ class Execution(models.Model):
     """What a PEP does with one allow. Made with the allow if an approval or a waiver was used, else by the first word
     about it. Without a `deadline` a reservation does not lapse: nobody knows whether its PEP reports at all.
     `action_digest` is the action that nobody may repeat while its end is unknown; empty if equal calls are told apart
-    by nothing. `budget` is what it counts for now, after all corrections.
+    by nothing. `principal_human` is whom it was for, where no request tells it. `budget` is what it counts for now,
+    after all corrections.
     """
 
     evaluation_id = models.CharField(max_length=40, primary_key=True)
@@ -86,6 +87,9 @@ class Execution(models.Model):
     credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
     request_id = models.CharField(max_length=40, default="", blank=True)
     action_digest = models.CharField(max_length=71)
+    principal_human = models.ForeignKey(
+        Human, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
     thread = models.CharField(max_length=200)
     status = models.CharField(max_length=14, choices=Custody.choices)
     reserved_at = models.DateTimeField()

@@ -60,7 +60,7 @@ def _report(document: Mapping[str, Any], key: str) -> Report:
     if "changes" in told:
         member["changes_digest"] = _changes(told["changes"])
     used = spending.read(told["usage"]) if "usage" in told else spending.NONE
-    return Report(evaluation_id, _SAYABLE[status], member, told, key, used, _action(document))
+    return Report(evaluation_id, _SAYABLE[status], member, told, key, used, _action(document), _principal(document))
 
 
 def _action(document: Mapping[str, Any]) -> tuple[str, bytes] | None:
@@ -72,6 +72,17 @@ def _action(document: Mapping[str, Any]) -> tuple[str, bytes] | None:
         return digests.check(digest), base64text.decode(salt if isinstance(salt, str) else "-")
     except (digests.NotADigest, base64text.BadBase64) as error:
         raise Problem(Kind.MALFORMED, "`action_digest` and `commitment_salt` must be those of the answer.") from error
+
+
+def _principal(document: Mapping[str, Any]) -> str | None:
+    """Whom the call was for, as `context.principal` named them in the question."""
+    if "principal" not in document:
+        return None
+    named = document["principal"]
+    identifier = named.get("id") if isinstance(named, dict) else None
+    if not isinstance(identifier, str) or not 0 < len(identifier) <= parse.MAX_ID:
+        raise Problem(Kind.MALFORMED, "`principal` must be an object with an `id`, as in the question.")
+    return identifier
 
 
 def time_of(value: Any, name: str) -> str:

@@ -62,7 +62,7 @@ def reconcile(
     with transaction.atomic():
         asked = executions.request_of(found.request_id, tenant_id=by.tenant_id)
         allowed = _allowed(found, by.tenant)
-        if by.user.human_id in parties(allowed, asked, tenant=by.tenant):
+        if by.user.human_id in parties(found, allowed, asked, tenant=by.tenant):
             raise Partial(evaluation_id)
         waiting = Execution.objects.filter(pk=evaluation_id, status=Custody.INDETERMINATE)
         if not waiting.update(status=outcome):
@@ -91,7 +91,7 @@ def may(member: Membership) -> bool:
 def is_party(found: Execution, member: Membership) -> bool:
     """Whether the member is on the side that asked for this call."""
     asked = AccessRequest.objects.filter(pk=found.request_id, tenant_id=found.tenant_id).first()
-    return member.user.human_id in parties(_allowed(found, member.tenant), asked, tenant=member.tenant)
+    return member.user.human_id in parties(found, _allowed(found, member.tenant), asked, tenant=member.tenant)
 
 
 def of_tenant(evaluation_id: str, tenant: Tenant) -> Execution:
@@ -102,10 +102,13 @@ def of_tenant(evaluation_id: str, tenant: Tenant) -> Execution:
     return found
 
 
-def parties(allowed: Allowed, asked: AccessRequest | None, *, tenant: Tenant) -> frozenset[int]:
-    """The humans on the asking side: of the request or the waiver, and of the agent or person that called."""
+def parties(found: Execution, allowed: Allowed, asked: AccessRequest | None, *, tenant: Tenant) -> frozenset[int]:
+    """The humans on the asking side: of the request or the waiver, of the agent or person that called, and whom the
+    call was for.
+    """
     others = separation.excluded(asked) if asked is not None else frozenset()
-    return others | frozenset(_who_called(allowed, tenant))
+    for_whom = () if found.principal_human_id is None else (found.principal_human_id,)
+    return others.union(for_whom, _who_called(allowed, tenant))
 
 
 def _who_called(allowed: Allowed, tenant: Tenant) -> Iterator[int]:

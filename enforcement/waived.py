@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from approvals import separation
 from approvals.waivers import using
 from approvals.waivers.using import NotWaived, Use
 from countersign.policy.values import Because, Outcome
@@ -84,11 +85,13 @@ def _allow(step: Step, moment: Moment, asks: Asks, lifted: Lifted) -> bytes:
 
 def _reserve(step: Step, moment: Moment, taken: Use, charged: list[dict[str, str]]) -> None:
     """Hand the call into custody, without an end: what a PEP never reports on stays as it is, and neither its spend nor
-    the use comes back, for it may have run. The waiver itself goes on.
+    the use comes back, for it may have run. The waiver itself goes on. Its request does not know whom each call is for.
     """
+    principal = step.asked.call.principal
     Execution.objects.create(
         evaluation_id=step.evaluation_id, tenant_id=step.world.tenant_id, credential_id=step.key.id,
         request_id=taken.waiver.request_id, action_digest=step.asked.call.action_digest,
+        principal_human=separation.human_named(taken.waiver.tenant, principal.id) if principal else None,
         thread=taken.waiver.request_id, status=Custody.RESERVED, reserved_at=moment.now, budget=charged,
     )  # fmt: skip
 

@@ -58,6 +58,7 @@ class Report:
     usage: Mapping[str, Any] | None = None
     action_digest: str | None = None
     commitment_salt: str | None = None
+    principal: Mapping[str, Any] | None = None
 
     def members(self) -> dict[str, Any]:
         members = {
@@ -68,6 +69,7 @@ class Report:
             "usage": self.usage,
             "action_digest": self.action_digest,
             "commitment_salt": self.commitment_salt,
+            "principal": self.principal,
         }
         return {name: value for name, value in members.items() if value is not None}
 
@@ -143,13 +145,14 @@ class Conversation:
         yield from self._refuse_unsupported(answer, supported)
         return answer
 
-    def claim(self, answer: Answer, *, started_at: datetime) -> Steps[None]:
+    def claim(self, answer: Answer, *, started_at: datetime, principal: Mapping[str, Any] | None = None) -> Steps[None]:
         """Win `reserved → executing`, or raise: a call is started only by the one whose claim was accepted.
 
-        It names the action, so that the PDP knows what must not be repeated if we fall silent now.
+        It names the action, so that the PDP knows what must not be repeated if we fall silent now, and the principal,
+        who is not to say then how it ended.
         """
         action = {name: answer.raw["context"].get(name) for name in ("action_digest", "commitment_salt")}
-        report = Report(started_at=started_at, **(action if all(action.values()) else {}))
+        report = Report(started_at=started_at, principal=principal, **(action if all(action.values()) else {}))
         try:
             yield from self.report(answer.evaluation_id, Custody.EXECUTING, report)
         except Refused as error:

@@ -77,7 +77,7 @@ class Passage:
             yield from talk.settle(answer.evaluation_id, Custody.FAILED, Report())
             raise Denied(answer, because=str(error)) from error
         started_at = _now()
-        yield from talk.claim(answer, started_at=started_at)
+        yield from talk.claim(answer, started_at=started_at, principal=self.question.whom())
         return Execution(answer=answer, started_at=started_at, shape=shape)
 
     def leave(self, talk: Conversation, execution: Execution, error: BaseException | None) -> Steps[None]:

@@ -76,17 +76,21 @@ class Question:
 
     def context(self) -> dict[str, Any]:
         """What binds: the members that say which call this is."""
-        principal = self.principal
         members = {
             "arguments": self.arguments,
             "intent": self.intent or None,
-            "principal": {"type": "user", "id": principal} if isinstance(principal, str) else principal,
+            "principal": self.whom(),
             "session": self.session or None,
             "transaction": self.transaction or None,
             "usage": self.usage,
             "environment": self.environment,
         }
         return {name: value for name, value in members.items() if value is not None}
+
+    def whom(self) -> Mapping[str, Any] | None:
+        """The principal as a subject."""
+        principal = self.principal
+        return {"type": "user", "id": principal} if isinstance(principal, str) else principal
 
     def arguments_digest(self) -> str:
         """Our own digest of the arguments, to compare with the one the PDP answers. Raises BadQuestion."""

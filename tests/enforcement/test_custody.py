@@ -158,7 +158,8 @@ class TestEnd:
         [{"status": "reserved"}, {"status": 1}, {"evaluation_id": 7}, {"started_at": "soon"}, {"started_at": "2026-11-20T10:00:00"},
          {"result_digest": "md5"}, {"changes": {}}, {"usage": []}, {"usage": {"tokens": -1}}, {"usage": {"tokens": True}},
          {"usage": {"spend": "much"}}, {"action_digest": "sha256:" + "a" * 64}, {"commitment_salt": "AAAA"},
-         {"action_digest": "sha256:" + "a" * 64, "commitment_salt": "AAAA"}],
+         {"action_digest": "sha256:" + "a" * 64, "commitment_salt": "AAAA"}, {"principal": "dana"}, {"principal": {}},
+         {"principal": {"id": "d" * 301}}],
         ids=str,
     )  # fmt: skip
     def test_refuses_what_is_no_report(self, acme, change):

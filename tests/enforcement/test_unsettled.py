@@ -239,6 +239,33 @@ class TestReconciling:
         with pytest.raises(reconciling.Partial):
             settled(silent_approved(acme, body), who)
 
+    def test_is_not_for_whom_a_waived_call_was_made(self):
+        """The waiver's request knows nobody but who asked for the waiver."""
+        own = easy()
+        excepting.granted(own)
+        who, other = operator(own, "paul"), operator(own, "rita")
+        reply = ask(own.pep_key, fresh(principal={"type": "user", "id": who.user.email.upper()}))
+        assert reply.told == (True, "allow", "waiver")
+        evaluation_id = silent(own, reply.context["evaluation_id"])
+        with pytest.raises(reconciling.Partial):
+            settled(evaluation_id, who)
+        assert reconciling.is_party(Execution.objects.get(pk=evaluation_id), who)
+        settled(evaluation_id, other)
+
+    @pytest.mark.parametrize("begun", [True, False], ids=["begun", "never begun"])
+    def test_is_not_for_whom_a_plain_call_was_made_as_its_pep_tells(self, acme, olga, begun):
+        who = operator(acme, f"pat{begun:d}")
+        principal = {"type": "user", "id": who.user.username}
+        reply = ask(acme.pep_key, question(transaction=f"case-of-pat-{begun}", principal=principal))
+        evaluation_id, members = reply.context["evaluation_id"], {**named(reply), "principal": principal}
+        if begun:
+            silent(acme, evaluation_id, **members)
+        else:
+            assert told(acme.pep_key, evaluation_id, "indeterminate", **members).status == 200
+        with pytest.raises(reconciling.Partial):
+            settled(evaluation_id, who)
+        settled(evaluation_id, olga)
+
     def test_knows_no_other_tenants_execution(self, acme, olga):
         own = easy()
         with pytest.raises(reconciling.UnknownExecution):

@@ -123,14 +123,15 @@ class TestGuard:
         far.rules[TOOL], far.obligations = "allow", [{"type": "cap", "properties": {"bytes": 1}}]
         assert Refunds(pdp, obligations={"cap": lambda _: None}).call("A-1") == "1.00 of A-1"
 
-    def test_names_the_action_that_it_claims(self, far: FarPdp, pdp: Pdp) -> None:
+    def test_names_the_action_that_it_claims_and_for_whom(self, far: FarPdp, pdp: Pdp) -> None:
         far.rules[TOOL] = "allow"
-        Refunds(pdp).call("A-1")
+        Refunds(pdp, principal="dana").call("A-1")
         claim, end = far.bodies("/access/v1/outcomes")
         ((_, answer),) = far.attempts.values()
         for name in ("action_digest", "commitment_salt"):
             assert claim[name] == answer["context"][name]
-        assert "action_digest" not in end
+        assert claim["principal"] == {"type": "user", "id": "dana"}
+        assert not {"action_digest", "principal"} & end.keys()
 
 
 class TestCommandLine:
