@@ -30,26 +30,28 @@ def latest(tenant: str, *, now: datetime) -> Sequence[Told]:
 
 def _told(alert: Alert) -> Told:
     detail = alert.detail
+    subject, words, link = alert.name, "An alert was recorded.", "/evidence/"
     match alert.name:
         case "threshold.probed":
             place = {"agent": detail["agent"], "tool": detail["tool"]}
-            return Told(
-                alert.at, f"{detail['agent']} · {detail['tool']}", _probed(detail), f"/decisions/?{urlencode(place)}"
-            )
+            subject, words, link = " · ".join(place.values()), _probed(detail), f"/decisions/?{urlencode(place)}"
         case "requests.coalesced":
-            names = ", ".join(detail["agents"])
-            return Told(alert.at, names, "Agents ask for more approvals than people can judge.", "/inbox/")
+            subject, link = ", ".join(detail["agents"]), "/inbox/"
+            words = "Agents ask for more approvals than people can judge."
         case "connector.changed":
+            subject, link = str(detail["kind"]), "/admin/connectors/access/"
             words = f"{detail['by']} entered other credentials. Another administrator can undo or confirm that."
-            return Told(alert.at, str(detail["kind"]), words, "/admin/connectors/access/")
         case "outcome.indeterminate":
+            subject, link = " · ".join(_place(detail).values()), f"/executions/{detail['evaluation']}/"
             words = "Nobody knows how this call ended. The same call is denied until a person reconciles it."
-            return Told(alert.at, " · ".join(_place(detail).values()), words, f"/executions/{detail['evaluation']}/")
+        case "outcomes.coalesced":
+            subject, link = f"{detail['name']} ({detail['credential']})", "/executions/"
+            words = f"Nobody knows how {detail['ends']} calls of this key ended within an hour: people must find out."
         case "outcome.diverged":
             place = _place(detail)
+            subject, link = " · ".join(place.values()), f"/decisions/?{urlencode(place)}"
             words = "An independent verifier saw another effect than was reported."
-            return Told(alert.at, " · ".join(place.values()), words, f"/decisions/?{urlencode(place)}")
-    return Told(alert.at, alert.name, "An alert was recorded.", "/evidence/")
+    return Told(alert.at, subject, words, link)
 
 
 def _place(detail: Mapping[str, Any]) -> dict[str, str]:

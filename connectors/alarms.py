@@ -19,6 +19,7 @@ ALARM = "connectors.alarm"
 DIVERGED = "outcome.diverged"
 CHANGED = "connector.changed"
 UNKNOWN_END = "outcome.indeterminate"
+UNKNOWN_ENDS = "outcomes.coalesced"
 
 
 @receiver(alert_fired)
@@ -66,6 +67,19 @@ def _unknown_end(tenant: Tenant, detail: Mapping[str, Any]) -> str:
     )
 
 
+def _unknown_ends(tenant: Tenant, detail: Mapping[str, Any]) -> str:
+    whose = plain.line(f"{detail['kind']} key {detail['name']} ({detail['credential']})", most=200)
+    return "\n".join(
+        (
+            f"Countersign: nobody knows how many calls of {tenant.slug} ended",
+            f"{whose}: {detail['ends']} within an hour, and more may come without a word about each.",
+            "Each of them is denied until an operator or administrator says whether it took effect.",
+            "An agent that leaves many by its own key is denied everything. Deactivate it if you cannot explain this.",
+            f"{settings.COUNTERSIGN.base_url}/executions/",
+        )
+    )
+
+
 def _action(detail: Mapping[str, Any]) -> tuple[dict[str, str], str]:
     """Agent and tool by name, and both with the method on one line."""
     action = detail["action"]
@@ -90,4 +104,5 @@ _WORDS: Mapping[str, Callable[[Tenant, Mapping[str, Any]], str]] = {
     DIVERGED: _diverged,
     CHANGED: _changed,
     UNKNOWN_END: _unknown_end,
+    UNKNOWN_ENDS: _unknown_ends,
 }

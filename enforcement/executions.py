@@ -1,8 +1,8 @@
 """Custody of what a PEP does with an allow: reserved → executing → committed, failed or indeterminate. Blocking.
 
 `executing` is won by one UPDATE or one INSERT; a second claim loses, so a replayed allow cannot run twice. The same end
-told again is one fact. What is indeterminate blocks its action until a person reconciles it (`unsettled`,
-`reconciling`): the tenant's epoch rises, so that it counts from the next call.
+told again is one fact. What is indeterminate blocks its action until a person reconciles it (`blocking`, `unsettled`,
+`reconciling`).
 """
 
 from collections.abc import Mapping
@@ -19,22 +19,20 @@ from approvals.models import AccessRequest, Approval
 from approvals.signals import Change
 from countersign.proof import digests
 from countersign.proof.events import Event
-from enforcement import spending
+from enforcement import blocking, spending
 from enforcement.allowed import Allowed, decided, of_record
 from enforcement.memory import World
 from enforcement.models import Custody, Execution
 from enforcement.moments import Moment
 from enforcement.problems import Kind, Problem
 from enforcement.spending import Used
-from evidence import alerts, ledger
+from evidence import ledger
 from evidence.ledger import Actor
 from outbox.queue import enqueue
-from registry import changes
 from registry.models import Human, Tenant
 from registry.snapshot import KeyView
 
 REMINDER = "enforcement.custody"
-UNKNOWN_END = "outcome.indeterminate"
 OPEN = (Custody.RESERVED, Custody.EXECUTING)
 _AFTER = {
     Custody.EXECUTING: (Custody.RESERVED,),
@@ -94,7 +92,7 @@ def report(said: Report, *, key: KeyView, world: World, moment: Moment) -> Custo
     )  # fmt: skip
     announce(asked)
     if said.status is Custody.INDETERMINATE:
-        _block(row, allowed, tenant=Tenant.objects.get(pk=world.tenant_id), now=moment.now)
+        blocking.block(row, allowed.action, tenant=Tenant.objects.get(pk=world.tenant_id), now=moment.now)
     return said.status
 
 
@@ -127,7 +125,7 @@ def overdue(evaluation_id: str, status: Custody, *, now: datetime) -> datetime |
         record(event, allowed, tenant=found.tenant.slug, actor=actor, now=now, execution=member, **corrections)
         announce(asked)
         if not lapsed:
-            _block(row, allowed, tenant=found.tenant, now=now)
+            blocking.block(row, allowed.action, tenant=found.tenant, now=now)
     return None
 
 
@@ -140,17 +138,6 @@ def announce(asked: AccessRequest | None) -> None:
     """Who approved it hears what became of it, wherever they were asked. Who granted a waiver is spared each use."""
     if asked is not None and asked.asked_by_id is None:
         lifecycle.announce(asked, Change.REPORTED)
-
-
-def _block(row: Execution, allowed: Allowed, *, tenant: Tenant, now: datetime) -> None:
-    """Let nobody repeat the action from the next call on, and tell those who can find out what became of it.
-
-    The tenant's row last, as everywhere. Where the action is not known, nothing is blocked and nobody called.
-    """
-    if row.action_digest:
-        about = {"evaluation": row.pk, "action": dict(allowed.action)}
-        alerts.fire(UNKNOWN_END, tenant=tenant.slug, actor=Actor("system", "enforcement"), now=now, detail=about)
-        changes.bump(tenant, registry=False)
 
 
 def remind(evaluation_id: str, *, tenant: str, at: datetime, status: Custody) -> None:

@@ -12,7 +12,8 @@ from approvals.waivers import live
 from countersign.policy.bundle import Bundle
 from countersign.policy.globs import Memo
 from countersign.policy.waivers import Waivers
-from enforcement.models import Execution
+from enforcement import blocking
+from enforcement.blocking import Unsettled
 from registry import releases, snapshot
 from registry.snapshot import KeyView, Snapshot
 
@@ -31,8 +32,8 @@ class World:
     policy: Mapping[str, Any]
     registry: Mapping[str, Any]
     waivers: Waivers
-    unsettled: frozenset[str]
-    """Digests of actions that may have run already: nobody knows how one ended, and no person has said yet."""
+    unsettled: Unsettled
+    """What may have run already: nobody knows how it ended, and no person has said yet."""
     memo: Memo[Any] = field(default_factory=lambda: Memo(REMEMBERED), compare=False, repr=False)
     """What was worked out of the snapshot alone. Not state: it is gone with the snapshot, and worked out again."""
 
@@ -107,5 +108,5 @@ def build(found: Snapshot, *, before: World | None = None) -> World:
         policy={"revision": found.release_revision, "digest": found.release_digest},
         registry={"revision": found.registry_revision},
         waivers=before.waivers if before is not None and same else live.load(found.tenant_id),
-        unsettled=frozenset(Execution.unsettled(found.tenant_id).values_list("action_digest", flat=True)),
+        unsettled=blocking.of_tenant(found.tenant_id),
     )

@@ -179,7 +179,7 @@ def _judged(query: Query, caller: Caller, name: str, *, now: datetime) -> Found 
 def _called(query: Query, caller: Caller, name: str) -> Call:
     """The call with that name in it. Its digest is worked out only where some run of such an action is unsettled."""
     call = search.filled(query.asked.call, query.part, name)
-    if not caller.world.unsettled:
+    if not caller.world.unsettled.actions:
         return call
     action = parse.closed(call, caller.world)
     return replace(call, action=action, action_digest=digests.action_digest(action))

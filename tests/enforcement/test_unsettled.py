@@ -8,7 +8,7 @@ import pytest
 from approvals.models import AccessRequest
 from connectors import alarms
 from countersign.proof.events import Event
-from enforcement import executions, reconciling
+from enforcement import blocking, executions, reconciling
 from enforcement.models import Custody, Execution, Reconciliation
 from evidence import clock, ledger
 from evidence.models import Record
@@ -164,8 +164,8 @@ class TestBlock:
             for statement in ledger.history(acme.slug, ledger.ALERTS, limit=50)
             if statement["predicate"]["detail"].get("evaluation") == evaluation_id
         ]
-        assert [one["alert"] for one in said] == [executions.UNKNOWN_END]
-        words = alarms._WORDS[executions.UNKNOWN_END](acme.tenant, said[0])
+        assert [one["alert"] for one in said] == [blocking.UNKNOWN_END]
+        words = alarms._WORDS[blocking.UNKNOWN_END](acme.tenant, said[0])
         assert f"/executions/{evaluation_id}/" in words
 
 
