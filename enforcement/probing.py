@@ -8,7 +8,7 @@ found or not, and nobody keeps what they were.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -33,6 +33,11 @@ CHANGED = 5
 REFUSED = 20
 """So many refusals within one session and transaction, where it is not kept what they were about."""
 
+SCATTERED = 3 * REFUSED
+"""So many by one limit in whatever sessions and transactions, if no more than that was permitted there: who changes
+those with each call is not spared, and who works and meets a limit now and then is.
+"""
+
 LOOKED_THROUGH = 200_000  # newest journal rows; at more than 300 decisions a second the window gets shorter
 _AT_MOST = 2_000  # refusals judged in one round
 _ANY = "*"  # in the place of what was searched for
@@ -50,8 +55,12 @@ _RECORDS = (
     'SELECT session, "transaction", body FROM evidence_record'
     " WHERE id > %s AND event = %s AND recorded_at >= %s AND {found} > 0 ORDER BY id DESC LIMIT %s"
 )
+_PERMITTED_OF = (
+    "SELECT count(*) FROM evidence_record WHERE id > %s AND log = %s AND event = %s AND recorded_at >= %s AND "
+)
 _FOUND = {"postgresql": "position(%s::bytea in body)", "sqlite": "instr(body, %s)"}
 _NOT_PERMITTED = b'"permitted":false'  # how every record of a refusal has it; a text within one would carry backslashes
+_PERMITTED = b'"permitted":true'
 _WITH_ARGUMENTS = b'"arguments":true'  # the same of a search that gave some
 _NUMBER = re.compile(r"[+-]?\d{1,30}(?:[.,]\d{1,30})?").fullmatch
 
@@ -73,16 +82,22 @@ class Refused:
     place: Place
     commitment: str
     case: tuple[str, str]
+    limit: tuple[str, str]  # reason and rule
     arguments: Mapping[str, Any] | None = None
 
 
 def look(now: datetime) -> int:
     """Fire for everybody who probes. How many alerts that were."""
-    suspects = probing([*_with_arguments(_refused(now)), *_searched(now)])
-    return sum(_fire(place, refusals, now=now) for place, refusals in sorted(suspects.items()))
+    refusals = [*_with_arguments(_refused(now)), *_searched(now)]
+    suspects, fired = probing(refusals), 0
+    for place, times in sorted((scattered(refusals) | suspects).items()):
+        if _is_news(place, now) and (place in suspects or _permitted(place, now) <= times):
+            _fire(place, times, now=now)
+            fired += 1
+    return fired
 
 
-def probing(refusals: Iterable[Refused]) -> Mapping[Place, int]:
+def probing(refusals: Iterable[Refused]) -> dict[Place, int]:
     """Who asked the same with one number changed, or too often altogether, and how often. Pure."""
     changed: dict[tuple[Place, bytes], set[str]] = defaultdict(set)
     blind: Counter[tuple[Place, tuple[str, str]]] = Counter()
@@ -98,6 +113,16 @@ def probing(refusals: Iterable[Refused]) -> Mapping[Place, int]:
             suspects[place] = max(suspects.get(place, 0), len(numbers))
     for (place, _), times in blind.items():
         if times >= REFUSED:
+            suspects[place] = max(suspects.get(place, 0), times)
+    return suspects
+
+
+def scattered(refusals: Iterable[Refused]) -> dict[Place, int]:
+    """Who met one limit that often, whatever the case, where it is not kept what each was about. Pure."""
+    met = Counter((one.place, one.limit) for one in refusals if one.arguments is None)
+    suspects: dict[Place, int] = {}
+    for (place, _), times in met.items():
+        if times >= SCATTERED:
             suspects[place] = max(suspects.get(place, 0), times)
     return suspects
 
@@ -120,7 +145,7 @@ def _searched(now: datetime) -> Iterator[Refused]:
         about = said["detail"]["about"]
         subject, resource = (_entity(about[name], own) for name, own in (("subject", "agent"), ("resource", "tool")))
         method = about["action"]["name"] if "action" in about else _ANY
-        yield Refused(Place(said["log"], said["actor"]["id"], subject, resource, method), "", case)
+        yield Refused(Place(said["log"], said["actor"]["id"], subject, resource, method), "", case, ("", ""))
 
 
 def _entity(named: Mapping[str, Any], own: str) -> str:
@@ -132,13 +157,38 @@ def _records(event: Event, having: bytes, now: datetime) -> list[tuple[dict[str,
     """The statements of one event with those bytes in them, each with its session and transaction, newest first.
     Bounded, whatever the traffic.
     """
-    top = Record.objects.aggregate(top=Max("id"))["top"] or 0
-    since = connection.ops.adapt_datetimefield_value(now - WINDOW)
     with connection.cursor() as cursor:
         sql = _RECORDS.format(found=_FOUND[connection.vendor])
-        cursor.execute(sql, [top - LOOKED_THROUGH, event.value, since, having, _AT_MOST])
+        cursor.execute(sql, [_oldest(), event.value, _since(now), having, _AT_MOST])
         rows = cursor.fetchall()
     return [(canonical.loads_object(bytes(body)), (session, case)) for session, case, body in rows]
+
+
+def _oldest() -> int:
+    top: int = Record.objects.aggregate(top=Max("id"))["top"] or 0
+    return top - LOOKED_THROUGH
+
+
+def _since(now: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(now - WINDOW)
+
+
+def _permitted(place: Place, now: datetime) -> int:
+    """How many calls of the same kind were permitted in that time. None of a search: it tells of either."""
+    having = [_PERMITTED, *_members(place)]
+    found = " AND ".join([f"{_FOUND[connection.vendor]} > 0"] * len(having))
+    with connection.cursor() as cursor:
+        cursor.execute(_PERMITTED_OF + found, [_oldest(), place.log, Event.DECISION_MADE.value, _since(now), *having])
+        return int(cursor.fetchone()[0])
+
+
+def _members(place: Place) -> Iterator[bytes]:
+    """What stands in the record of each call of that place; within another text its quotes would carry backslashes."""
+    yield b'"id":' + canonical.dumps(place.credential)
+    yield b'"method":' + canonical.dumps(place.method)
+    for name, own in ((place.subject, b'"agent":'), (place.resource, b'"tool":')):
+        kind, colon, identifier = name.partition(":")
+        yield canonical.dumps({"type": kind, "id": identifier}) if colon else own + canonical.dumps(name)
 
 
 def _read(statement: Mapping[str, Any], case: tuple[str, str]) -> Refused:
@@ -148,7 +198,9 @@ def _read(statement: Mapping[str, Any], case: tuple[str, str]) -> Refused:
         said["log"], said["actor"]["id"], _named(action, "agent", "subject"), _named(action, "tool", "resource"),
         str(action["method"]),
     )  # fmt: skip
-    return Refused(place, "sha256:" + statement["subject"][0]["digest"]["sha256"], case)
+    first = said["decision"]["reasons"][0]
+    commitment = "sha256:" + statement["subject"][0]["digest"]["sha256"]
+    return Refused(place, commitment, case, (said["decision"]["reason"], first.get("rule", "")))
 
 
 def _named(action: Mapping[str, Any], registered: str, other: str) -> str:
@@ -165,7 +217,7 @@ def _with_arguments(refusals: Sequence[Refused]) -> Iterator[Refused]:
         for at in range(0, len(wanted), _CHUNK):
             found |= {(log, name): box.arguments for name, box in _kept(log, wanted[at : at + _CHUNK]).items()}
     for one in refusals:
-        yield Refused(one.place, one.commitment, one.case, found.get((one.place.log, one.commitment)))
+        yield replace(one, arguments=found.get((one.place.log, one.commitment)))
 
 
 def _kept(log: str, commitments: Sequence[str]) -> Mapping[str, kept.Kept]:
@@ -208,15 +260,17 @@ def _without(value: Any, path: tuple[str | int, ...]) -> Any:
     return [_without(child, tuple(rest)) if n == step else child for n, child in enumerate(value)]
 
 
-def _fire(place: Place, refusals: int, *, now: datetime) -> bool:
-    """Whether this is news: the same agent at the same tool is told of once an hour."""
-    about = {
-        "credential": place.credential, "agent": place.subject, "tool": place.resource, "method": place.method,
-    }  # fmt: skip
+def _is_news(place: Place, now: datetime) -> bool:
+    """The same agent at the same tool is told of once an hour."""
+    lately = alerts.latest(place.log, since=now - QUIET)
+    return not any(told.name == PROBED and _about(place).items() <= dict(told.detail).items() for told in lately)
+
+
+def _about(place: Place) -> dict[str, str]:
+    return {"credential": place.credential, "agent": place.subject, "tool": place.resource, "method": place.method}
+
+
+def _fire(place: Place, refusals: int, *, now: datetime) -> None:
+    detail = {**_about(place), "refusals": refusals, "window_seconds": int(WINDOW.total_seconds())}
     with transaction.atomic():
-        for told in alerts.latest(place.log, since=now - QUIET):
-            if told.name == PROBED and about.items() <= dict(told.detail).items():
-                return False
-        detail = {**about, "refusals": refusals, "window_seconds": int(WINDOW.total_seconds())}
         alerts.fire(PROBED, tenant=place.log, actor=_SYSTEM, now=now, detail=detail)
-    return True

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from enforcement import probing
+from enforcement import many, probing
 from evidence import alerts, clock, ledger
 from outbox.queue import handler_of
 from tests.approvals.browsing import signed_in, text
-from tests.enforcement.machine import ask, big, question
+from tests.enforcement.machine import ask, big, post, question
 from tests.enforcement.test_search import find
 from tests.worlds import World, world
 
@@ -32,7 +32,8 @@ def amounts() -> Iterator[str]:
 class TestEscalations:
     def test_abuse_145_the_same_with_ever_other_amounts_is_told(self, own: World) -> None:
         for amount in amounts():
-            assert ask(own.pep_key, big(amount)).context["outcome"] == "escalate"
+            asked = big(amount, transaction=f"t-{amount}", session=f"s-{amount}")
+            assert ask(own.pep_key, asked).context["outcome"] == "escalate"
         (alert,) = fired(own)
         assert alert == {
             "alert": "threshold.probed", "credential": own.credential(own.pep_key).key_id, "agent": "support-bot",
@@ -87,6 +88,59 @@ class TestDenials:
             ask(own.pep_key, question(arguments={"order": "A-1", "amount": f"98.0{cents}"}))
         assert [alert["alert"] for alert in fired(own)] == ["threshold.probed"]
 
+    def test_abuse_145_ever_other_transactions_do_not_hide_it(self, own: World) -> None:
+        """Nor ever other sessions: what is counted is the limit."""
+        for places in ("transaction", "session"):
+            key = own.key("pep")
+            at_once(key, *(denied(**{places: f"{places}-{n}"}) for n in range(probing.SCATTERED)))
+            alert = fired(own)[0]
+            assert (alert["credential"], alert["tool"]) == (own.credential(key).key_id, "crm.delete")
+            assert alert["refusals"] == probing.SCATTERED
+
+    def test_abuse_145_ever_other_amounts_with_ever_other_transactions_are_told(self, database: None) -> None:
+        own = world(caps={"spend": {"argument": "amount", "per_call": "50.00", "currency": "EUR"}})
+        at_once(
+            own.agent_key,
+            *(question(arguments={"order": "A-1", "amount": f"{98 - n / 2:.2f}"}, transaction=f"t-{n}", session=f"s-{n}")
+              for n in range(probing.SCATTERED)),
+        )  # fmt: skip
+        assert [alert["tool"] for alert in fired(own)] == ["payments.refund"]
+
+    def test_limits_met_now_and_then_at_work_are_none(self, database: None) -> None:
+        own = world(caps={"spend": {"argument": "amount", "per_call": "50.00", "currency": "EUR"}})
+        work = [
+            question(arguments={"order": f"A-{n}", "amount": amount}, transaction=f"t-{n}-{amount}")
+            for n in range(probing.SCATTERED) for amount in ("99.00", "9.00")
+        ]  # fmt: skip
+        at_once(own.pep_key, *work, question(transaction="one more"))
+        assert fired(own) == []
+
+    def test_nor_are_those_of_somebody_who_is_no_agent(self, own: World) -> None:
+        own.with_policy(
+            "version: 1\nname: other\nrules:\n"
+            "  - {id: some, effect: allow, match: {subjects: ['user:*']}}\n"
+            "  - {id: few, effect: deny, when: 'arguments.pages > 10'}\n"
+        )
+        ann, record = {"type": "user", "id": "ann"}, {"type": "record", "id": "r-1"}
+        asked = [
+            question(subject=ann, resource=record, action={"name": "read"}, intent=None, arguments={"pages": pages})
+            for pages in (1, 2, 99)
+        ]  # fmt: skip
+        key = own.key("pep", subjects=["user:*"])
+        at_once(key, *(one | {"context": one["context"] | {"transaction": f"t-{n}"}}
+                       for n in range(probing.SCATTERED) for one in asked))  # fmt: skip
+        assert fired(own) == []
+
+    def test_several_limits_are_not_added_up(self, own: World) -> None:
+        stops = "\n".join(
+            f"  - {{id: stop-{n}, effect: deny, when: 'arguments.customer == \"C-{n}\"'}}" for n in range(2)
+        )
+        own.with_policy(f"version: 1\nname: stops\nrules:\n{stops}\n")
+        at_once(own.pep_key, *(
+            denied(transaction=f"t-{n}", arguments={"customer": f"C-{n % 2}"}) for n in range(probing.SCATTERED + 2)
+        ))  # fmt: skip
+        assert fired(own) == []
+
 
 class TestSearches:
     def test_abuse_145_with_ever_other_arguments_are_told(self, own: World) -> None:
@@ -95,6 +149,11 @@ class TestSearches:
         (alert,) = fired(own)
         assert (alert["agent"], alert["tool"], alert["method"]) == ("support-bot", "payments.refund", "*")
         assert "Searched 20 times within 10 minutes" in text(signed_in(own.ada).get("/"))
+
+    def test_abuse_145_with_ever_other_transactions_are_told(self, own: World) -> None:
+        for n in range(probing.SCATTERED):
+            find(own.pep_key, "action", big(f"{100 + n}.00", transaction=f"t-{n}"))
+        assert [alert["refusals"] for alert in fired(own)] == [probing.SCATTERED]
 
     def test_without_arguments_or_from_page_to_page_are_work(self, own: World) -> None:
         for _ in range(probing.REFUSED):
@@ -114,7 +173,16 @@ KEEPS = {"settings": {"keep_arguments": True}}
 def denied(**changes: Any) -> dict[str, Any]:
     """Denied by a rule that looks at nothing but the tool."""
     tool = {"type": "tool", "id": "crm.delete"}
-    return question(resource=tool, action={"name": "delete"}, intent="lookup", arguments={"customer": "C-7"}, **changes)
+    asked = {"intent": "lookup", "arguments": {"customer": "C-7"}, **changes}
+    return question(resource=tool, action={"name": "delete"}, **asked)
+
+
+def at_once(key: str, *asked: dict[str, Any]) -> None:
+    """So many that asking one after another would take a while."""
+    for start in range(0, len(asked), many.MOST):
+        assert (
+            post("/access/v1/evaluations", key, {"evaluations": list(asked[start : start + many.MOST])}).status == 200
+        )
 
 
 class TestTelling:
