@@ -27,6 +27,7 @@ _CODE_REFUSED = OpenApiResponse(OpenApiTypes.OBJECT, description="A fresh code i
 _NOT_ELIGIBLE = OpenApiResponse(OpenApiTypes.OBJECT, description="Not in a team that is asked, or on the asking side.")
 _ABSENT = OpenApiResponse(OpenApiTypes.OBJECT, description="No such request in this tenant.")
 _MOVED_ON = OpenApiResponse(OpenApiTypes.OBJECT, description="Not what is shown now, not pending, or voted already.")
+_TOO_FAST = OpenApiResponse(OpenApiTypes.OBJECT, description="Approved faster than read; `Retry-After` says how long.")
 _LOCKED = OpenApiResponse(OpenApiTypes.OBJECT, description="Too many wrong codes; `Retry-After` says how long.")
 
 
@@ -285,7 +286,7 @@ class Votes(_OfTenant):
     @extend_schema(
         responses={
             201: RequestWhole, (401, _PROBLEM): _CODE_REFUSED, (403, _PROBLEM): _NOT_ELIGIBLE,
-            (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+            (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON, (429, _PROBLEM): _TOO_FAST,
         }
     )  # fmt: skip
     @answered

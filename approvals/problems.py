@@ -58,6 +58,11 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
     votes.NotEligible: (403, "not-eligible", "Only members of the teams that are asked can vote."),
     votes.SeenOther: (409, "seen-other", "This is not the request as it stands now. Read it again, then decide."),
     votes.AlreadyVoted: (409, "already-voted", "You voted on this already, and a vote stands."),
+    votes.TooFast: (
+        429,
+        "too-fast",
+        "You approved as many requests in one minute as anybody reads. Read this one, and approve it after {at} UTC.",
+    ),
     votes.StepUpNeeded: (401, "step-up-needed", "This vote needs a fresh code from your authenticator."),
     intents.IntentOver: (
         410,
@@ -107,7 +112,7 @@ def refusal(error: Exception) -> Refusal:
 def _until(error: Exception) -> datetime | None:
     """When it is worth trying again, for those refusals that know."""
     match error:
-        case totp.Locked(until=at) | totp.NotYetUsable(since=at):
+        case totp.Locked(until=at) | totp.NotYetUsable(since=at) | votes.TooFast(until=at):
             return totp.whole_second(at)
         case _:
             return None

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from approvals import counting, issuing, lifecycle, quorum, requirements, shown, stepup
+from approvals import counting, issuing, lifecycle, pace, quorum, requirements, shown, stepup
 from approvals.counting import Electorate
 from approvals.lifecycle import NotPending as NotPending
 from approvals.lifecycle import UnknownRequest as UnknownRequest
 from approvals.lifecycle import announce, record
 from approvals.models import AccessRequest, Decision, Status, StepUpProof, Vote
+from approvals.pace import TooFast as TooFast
 from approvals.quorum import Standing
 from approvals.signals import Change
 from approvals.stepup import ProofRefused as ProofRefused
@@ -54,7 +55,7 @@ class StepUpFirst(StepUpNeeded):
         self.request = request
 
 
-_REFUSALS = (NotEligible, AlreadyVoted, SeenOther, StepUpNeeded, ProofRefused)
+_REFUSALS = (NotEligible, AlreadyVoted, SeenOther, TooFast, StepUpNeeded, ProofRefused)
 
 
 def cast(
@@ -74,9 +75,9 @@ def cast(
     """Record a vote and close the request if that decides it, in one transaction under the request's lock.
 
     The same human saying the same again gets the request as it stands: a double click is one vote. Raises
-    UnknownRequest, NotPending, NotEligible, SelfApproval, SeenOther, AlreadyVoted, StepUpNeeded, ProofRefused; the
-    last six are recorded as `vote.refused`. Where it is only `meant`, as by a click elsewhere, and would need a step-up
-    that cannot be done there, StepUpFirst comes before all others: meaning to vote is no refused vote.
+    UnknownRequest, NotPending, NotEligible, SelfApproval, SeenOther, AlreadyVoted, TooFast, StepUpNeeded, ProofRefused;
+    the last seven are recorded as `vote.refused`. Where it is only `meant`, as by a click elsewhere, and would need a
+    step-up that cannot be done there, StepUpFirst comes before all others: meaning to vote is no refused vote.
     """
     decision = Decision(decision)
     try:
@@ -94,6 +95,8 @@ def cast(
             needed = _check_eligible(request, voter, heard)
             if seen != request.display_hash or not shown.is_whole(request):
                 raise SeenOther(request_id)
+            if decision is Decision.APPROVE:
+                pace.check(voter.user.human_id, now=at)
             proof = _proof(step_up, needed, request, voter, decision=decision, seen=seen, now=at)
             vote = _vote(request, voter, decision, reason=reason, proof=proof, surface=surface, now=at)
             _record(vote, request, quick=first_seen_at is not None and at - first_seen_at < QUICK)

@@ -47,6 +47,7 @@ _KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same terms of the same person under it lead to the same waiver, as it then stands.",
 )
+_TOO_FAST = OpenApiResponse(OpenApiTypes.OBJECT, description="Approved faster than read; `Retry-After` says how long.")
 _LOCKED = OpenApiResponse(OpenApiTypes.OBJECT, description="Too many wrong codes; `Retry-After` says how long.")
 
 
@@ -151,7 +152,7 @@ class WaiverVotes(_OfTenant):
         request=VoteAsked,
         responses={
             201: WaiverWhole, (401, _PROBLEM): _CODE_REFUSED, (403, _PROBLEM): _NOT_ELIGIBLE,
-            (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON,
+            (404, _PROBLEM): _ABSENT, (409, _PROBLEM): _MOVED_ON, (429, _PROBLEM): _TOO_FAST,
         },
     )  # fmt: skip
     @answered

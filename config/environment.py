@@ -81,6 +81,7 @@ class Environment(Integrations):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     enrolment_cooldown: Duration = timedelta(minutes=10)
     connector_cooldown: Duration = timedelta(hours=1)
+    approvals_per_minute: int = Field(default=20, ge=1, le=600)
     execution_limit: Duration = timedelta(minutes=15)
     body_limit: int = Field(default=1_048_576, ge=1024)
     attention_limit: int = Field(default=5, ge=1)

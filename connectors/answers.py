@@ -15,7 +15,6 @@ from django.conf import settings
 
 from approvals import problems, votes
 from approvals.models import AccessRequest, Decision, Status
-from connectors import pace
 from evidence.queries import Compiled
 from registry.models import Membership
 
@@ -70,8 +69,6 @@ def answer(
     member = member_of(tenant_id, kind, identity)
     if member is None:
         return Unlinked(account_link())
-    if decision is Decision.APPROVE and pace.exceeded(member, now=now):
-        return Refused(pace.WORDS)
     try:
         counted = votes.cast(
             request_id, tenant_id=tenant_id, membership=member, decision=decision, reason=_kept(reason), seen=seen,

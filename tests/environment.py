@@ -21,5 +21,6 @@ os.environ["COUNTERSIGN_CHECKPOINTS_DIR"] = str(WORK / "checkpoints")
 os.environ["COUNTERSIGN_SECRET_KEY"] = "tests-only-" + "k" * 50
 os.environ["COUNTERSIGN_BASE_URL"] = "http://testserver"
 os.environ["COUNTERSIGN_ALLOWED_HOSTS"] = "testserver,127.0.0.1,localhost"
+os.environ["COUNTERSIGN_APPROVALS_PER_MINUTE"] = "600"  # people here read at machine speed; `test_pace.py` slows them
 os.environ.pop("COUNTERSIGN_REDIS_URL", None)
 os.environ.pop("COUNTERSIGN_MIGRATOR_DATABASE_URL", None)

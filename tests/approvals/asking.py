@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pyotp
+import pytest
+from django.conf import settings
 from django.db import transaction
 
 from approvals import enrolment, requests, stepup, totp, votes
@@ -109,6 +111,12 @@ def vote(
         request.pk, membership=member, decision=decision, seen=seen or request.display_hash, step_up=step_up,
         **(given | changes),
     )  # fmt: skip
+
+
+def pace(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """So many approvals a minute one person may give."""
+    changed = settings.COUNTERSIGN.model_copy(update={"approvals_per_minute": most})
+    monkeypatch.setattr(settings, "COUNTERSIGN", changed)
 
 
 def approved(world: World, **asked: Any) -> Approval:

@@ -84,6 +84,17 @@ class TestACommand:
         assert f"[~accountid:{desk.erin.id}]" in desk.said(request)
         assert "vote.refused" not in asking.events(request)
 
+    def test_abuse_058_does_not_count_when_it_comes_faster_than_anybody_reads(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ):
+        asking.pace(monkeypatch, 1)
+        first, second = desk.opened(), desk.opened()
+        desk.says(desk.erin, first, "/approve")
+        desk.says(desk.erin, second, "/approve")
+        assert desk.status(second) == ("pending", "To Do")
+        assert "Not counted. You approved as many requests in one minute as anybody reads" in desk.said(second)
+        assert asking.events(second)[-1] == "vote.refused"
+
     def test_comes_too_late_and_is_told_so(self, desk: Desk):
         request = desk.opened()
         desk.says(desk.erin, request, "/deny")
