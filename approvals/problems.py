@@ -58,6 +58,11 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str]] = {
     votes.NotEligible: (403, "not-eligible", "Only members of the teams that are asked can vote."),
     votes.SeenOther: (409, "seen-other", "This is not the request as it stands now. Read it again, then decide."),
     votes.AlreadyVoted: (409, "already-voted", "You voted on this already, and a vote stands."),
+    votes.TooLate: (
+        410,
+        "too-late",
+        "You pressed this more than five minutes ago, so it was not counted. Look again, then press again.",
+    ),
     votes.TooFast: (
         429,
         "too-fast",

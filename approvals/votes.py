@@ -25,6 +25,7 @@ from evidence.queries import Compiled
 from registry.models import Membership
 
 QUICK = timedelta(seconds=2)  # nobody has read a card in less
+MEANT_FOR = timedelta(minutes=5)  # who pressed may have thought again; as long as a confirmation is good
 
 
 class NotEligible(Exception):
@@ -33,6 +34,10 @@ class NotEligible(Exception):
 
 class SelfApproval(NotEligible):
     """The person asked, is asked for, or owns the agent: separation of duties keeps them out."""
+
+
+class TooLate(Exception):
+    """It was meant elsewhere, and is only heard when it may not be meant any more."""
 
 
 class AlreadyVoted(Exception):
@@ -55,7 +60,7 @@ class StepUpFirst(StepUpNeeded):
         self.request = request
 
 
-_REFUSALS = (NotEligible, AlreadyVoted, SeenOther, TooFast, StepUpNeeded, ProofRefused)
+_REFUSALS = (NotEligible, AlreadyVoted, SeenOther, TooLate, TooFast, StepUpNeeded, ProofRefused)
 
 
 def cast(
@@ -70,14 +75,15 @@ def cast(
     surface: str,
     now: datetime,
     first_seen_at: datetime | None = None,
-    meant: bool = False,
+    meant_at: datetime | None = None,
 ) -> AccessRequest:
     """Record a vote and close the request if that decides it, in one transaction under the request's lock.
 
     The same human saying the same again gets the request as it stands: a double click is one vote. Raises
-    UnknownRequest, NotPending, NotEligible, SelfApproval, SeenOther, AlreadyVoted, TooFast, StepUpNeeded, ProofRefused;
-    the last seven are recorded as `vote.refused`. Where it is only `meant`, as by a click elsewhere, and would need a
-    step-up that cannot be done there, StepUpFirst comes before all others: meaning to vote is no refused vote.
+    UnknownRequest, NotPending, NotEligible, SelfApproval, SeenOther, AlreadyVoted, TooLate, TooFast, StepUpNeeded,
+    ProofRefused; all but the first two are recorded as `vote.refused`. `meant_at` says when it was meant elsewhere, as
+    by a click: if it then would need a step-up, which cannot be done there, StepUpFirst comes before all others, for
+    meaning to vote is no refused vote.
     """
     decision = Decision(decision)
     try:
@@ -87,8 +93,8 @@ def cast(
             voter = _active(membership, tenant_id=tenant_id)
             earlier = counting.votes_of(request)
             heard = counting.electorate(request, [voter, *(vote.membership for vote in earlier)])
-            if meant:
-                _check_meant(request, voter, heard, now=at)
+            if meant_at is not None:
+                _check_meant(request, voter, heard, earlier, meant_at=meant_at, now=at)
             if _said_before(earlier, voter, decision):
                 return request
             lifecycle.check_pending(request, now=at)
@@ -144,14 +150,28 @@ def _check_eligible(request: AccessRequest, voter: Membership, heard: Electorate
     return quorum.strongest(one.step_up for one in answered)
 
 
-def _check_meant(request: AccessRequest, voter: Membership, heard: Electorate, *, now: datetime) -> None:
-    """Raises StepUpFirst, only where a vote could count: what else is wrong with it the vote itself tells."""
+def _check_meant(
+    request: AccessRequest,
+    voter: Membership,
+    heard: Electorate,
+    earlier: Sequence[Vote],
+    *,
+    meant_at: datetime,
+    now: datetime,
+) -> None:
+    """Raises TooLate, StepUpFirst, only where a vote could count: what else is wrong with it the vote itself tells.
+
+    A vote that stands is not too late: what was meant may be heard twice, the second time much later.
+    """
     if request.status != Status.PENDING or now >= request.expires_at:
         return
     try:
         needed = _check_eligible(request, voter, heard)
     except NotEligible:
         return
+    stands = any(vote.human_id == voter.user.human_id for vote in earlier)
+    if not stands and now - meant_at >= MEANT_FOR:
+        raise TooLate(f"meant at {meant_at}")
     if needed is not StepUp.NONE:
         raise StepUpFirst(needed, request)
 

@@ -64,15 +64,19 @@ def answer(
     reason: str,
     seen: str,
     now: datetime,
+    said_at: datetime | None = None,
 ) -> Answer:
-    """Cast the vote of whoever is known by `identity` at `kind`; `seen` is the display hash their card carried."""
+    """Cast the vote of whoever is known by `identity` at `kind`; `seen` is the display hash their card carried.
+
+    `said_at` is when they said it, where that may be long before `now`.
+    """
     member = member_of(tenant_id, kind, identity)
     if member is None:
         return Unlinked(account_link())
     try:
         counted = votes.cast(
             request_id, tenant_id=tenant_id, membership=member, decision=decision, reason=_kept(reason), seen=seen,
-            step_up=None, surface=kind, now=now, meant=True,
+            step_up=None, surface=kind, now=now, meant_at=said_at or now,
         )  # fmt: skip
     except votes.StepUpFirst as needed:
         return StepUpNeeded(request_link(request_id), needed.request)

@@ -61,7 +61,7 @@ def _approve(account: Account, click: Click, at: datetime) -> None:
     now, asked = clock.now(), _asked(account, click.request_id)
     said = answers.answer(
         tenant_id=account.tenant_id, kind=KIND, identity=click.person.identity, request_id=click.request_id,
-        decision=Decision.APPROVE, reason="", seen=_seen(asked, click), now=now,
+        decision=Decision.APPROVE, reason="", seen=_seen(asked, click), now=now, said_at=at,
     )  # fmt: skip
     match said:
         case Counted():

@@ -15,10 +15,11 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from django.db import transaction
 
-from approvals import lifecycle
-from approvals.models import AccessRequest, Decision, Status, Vote
+from approvals import lifecycle, votes
+from approvals.models import AccessRequest, Decision, Intent, Status, Vote
 from connectors.slack import modal, pressing
 from connectors.slack.card import APPROVE, DENY, DETAILS
+from countersign.policy.values import StepUp
 from evidence import clock
 from examples.lookalikes.slack.acme import APPROVALS, user_id
 from examples.lookalikes.slack.payloads import body_of
@@ -496,6 +497,22 @@ class TestTheListener:
         connect(alone.world.tenant, alone.slack, team="T0OTHER")
         with unchanged(request), pytest.raises(pump.Permanent):
             pressing.act(kept.payload)
+
+    @pytest.mark.parametrize("step_up", [asking.NONE, TOTP])
+    def test_a_click_that_waited_for_five_minutes_is_no_vote_and_is_told_so(
+        self, alone: House, monkeypatch: pytest.MonkeyPatch, step_up: StepUp
+    ) -> None:
+        monkeypatch.setattr(alone.slack, "pressed", lambda: None)
+        request = alone.opened(requirements=[requirement(step_up=step_up, quorum=1)])
+        assert alone.slack.press("erin", alone.card(request).ts, APPROVE).is_taken
+        kept = Job.objects.get(kind=pressing.PRESSED, payload__click__request_id=request.pk)
+        kept.payload["at"] = (clock.now() - votes.MEANT_FOR).isoformat()
+        kept.save(update_fields=["payload"])
+        with unchanged(request):
+            act()
+        assert events(request)[-1] == "vote.refused"
+        assert "more than five minutes ago" in alone.whispers("erin")
+        assert not Intent.objects.filter(request=request).exists()
 
     def test_a_click_that_could_not_be_kept_was_never_there(
         self, ours: House, url: str, monkeypatch: pytest.MonkeyPatch
