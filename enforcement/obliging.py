@@ -8,13 +8,14 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
+from countersign.policy.obligations import KINDS
 from countersign.policy.values import Because, Outcome, Reason, Verdict
 from countersign.policy.waivers import Lifted, lift
 from enforcement.memory import World
 from enforcement.parse import Asked
 
-SUPPORTED = ("cap", "custom", "log", "notification", "redact", "step-up")
-"""What discovery says policies and waivers oblige to. A policy may name types of its own beside."""
+SUPPORTED = KINDS
+"""What discovery says policies and waivers oblige to."""
 
 Lacking = tuple[str, ...]
 _NOTHING: Lacking = ()

@@ -17,6 +17,8 @@ from countersign.pep import credentials, shaping
 from countersign.pep.answer import Answer, PepError
 from countersign.pep.question import Question
 from countersign.pep.shaping import Shape
+from countersign.policy.faults import InvalidError
+from countersign.policy.obligations import KINDS, check_one
 
 Handler: TypeAlias = Callable[[Mapping[str, Any]], None]
 Handlers: TypeAlias = Mapping[str, Handler]
@@ -103,21 +105,33 @@ def meet(answer: Answer, question: Question, handlers: Handlers) -> Shape:
     """
     about = {"evaluation_id": answer.evaluation_id, "agent": question.agent, "tool": question.tool}
     failed: dict[str, Exception] = {}
+    ours = []
     for obligation in answer.obligations:
         kind = str(obligation["type"])
         try:
+            _check_form(obligation)
             handlers[kind]({**obligation, **about, "method": question.method})
+            ours += [obligation] if handlers[kind] is shape_the_result else []
+        except InvalidError as error:
+            failed[f"{kind}: {error}"] = error
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the call must not run
             failed[kind] = error
     shape = shaping.PLAIN
-    ours = [one for one in answer.obligations if handlers.get(str(one["type"])) is shape_the_result]
     try:
         shape = shaping.of(ours, question.arguments)
-    except (shaping.NotUnderstood, shaping.OverCap) as error:
+    except shaping.OverCap as error:
         failed[str(error)] = error
     if failed:
         raise CannotComply(answer.evaluation_id, ", ".join(failed)) from next(iter(failed.values()))
     return shape
+
+
+def _check_form(obligation: Mapping[str, Any]) -> None:
+    """A handler is given no obligation that no policy could state; one of a type that no policy knows is its own
+    affair. Raises InvalidError.
+    """
+    if obligation["type"] in KINDS:
+        check_one(obligation)
 
 
 def _line(obligation: Mapping[str, Any]) -> str:

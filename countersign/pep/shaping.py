@@ -1,7 +1,7 @@
 """What an allow obliges to do to the result of a call in; the result as it may be handed on, or Withheld, out. Pure.
 
-`redact` and `cap` are ours: the AuthZEN obligations profile leaves them to a policy and its PEPs. What is not exactly
-one of the forms below is not understood, and an obligation that is not understood denies.
+`redact` and `cap` are ours: the AuthZEN obligations profile leaves them to a policy and its PEPs. Their forms are those
+that a policy compiles with (`countersign.policy.obligations`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,17 +10,12 @@ from typing import Any, Final
 
 from countersign.inspection.redact import redact, redact_value
 from countersign.pep.answer import PepError
+from countersign.policy import obligations
 from countersign.policy.money import parse_amount
+from countersign.policy.obligations import ANY, Pointer
 from countersign.proof import canonical
 
 REDACTED: Final = "[redacted]"
-ANY: Final = "*"  # in a pointer: each member or element there
-
-Pointer = tuple[str, ...]
-
-
-class NotUnderstood(Exception):
-    """The obligation is of no form that can be complied with."""
 
 
 class OverCap(Exception):
@@ -72,57 +67,28 @@ class Shape:
 PLAIN: Final = Shape()
 
 
-def of(obligations: Iterable[Mapping[str, Any]], arguments: Mapping[str, Any]) -> Shape:
-    """All that these oblige to, together, before the call runs. Raises NotUnderstood, OverCap."""
-    redacts, pointers, bounds = False, [], []
-    for one in obligations:
+def of(obliged: Iterable[Mapping[str, Any]], arguments: Mapping[str, Any]) -> Shape:
+    """All that these oblige to, together, before the call runs; their forms have been checked. Raises OverCap."""
+    redacts = False
+    pointers: list[Pointer] = []
+    bounds: list[int] = []
+    for one in obliged:
         properties = one.get("properties", {})
-        if not isinstance(properties, Mapping):
-            raise NotUnderstood("its properties are no object")
-        if one["type"] == "redact":
+        if one["type"] == obligations.Kind.REDACT:
             redacts = True
-            pointers += _pointers(properties)
+            pointers += obligations.pointers(properties)
         else:
-            bounds += _bounds(properties, arguments)
+            bounds += _bounds(obligations.cap(properties), arguments)
     return Shape(redacts, tuple(pointers), min(bounds, default=None))
 
 
-def _pointers(properties: Mapping[str, Any]) -> list[Pointer]:
-    """`{"part": "result", "paths": ["/customer/iban", "/items/*/card"]}`; both may be left out."""
-    if properties.keys() - {"part", "paths"} or properties.get("part", "result") != "result":
-        raise NotUnderstood("`redact` takes `paths` into the result, and nothing else")
-    paths = properties.get("paths", ())
-    if not isinstance(paths, list | tuple) or not all(isinstance(path, str) and path[:1] == "/" for path in paths):
-        raise NotUnderstood("`paths` must be JSON pointers")
-    return [_pointer(path) for path in paths]
-
-
-def _pointer(path: str) -> Pointer:
-    """RFC 6901, with `*` for each member or element."""
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/"))
-
-
-def _bounds(properties: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[int]:
-    """`{"bytes": 4096}` of the result, `{"argument": "amount", "most": "100.00"}`, or both."""
-    names = set(properties)
-    if names not in ({"bytes"}, {"argument", "most"}, {"bytes", "argument", "most"}):
-        raise NotUnderstood("`cap` takes `bytes`, or `argument` and `most`, or all three")
-    if "argument" in names:
-        _check_argument(properties, arguments)
-    most = properties.get("bytes", 0)
-    if type(most) is not int or most < 0:
-        raise NotUnderstood("`bytes` must be a whole number")
-    return [most] if "bytes" in names else []
-
-
-def _check_argument(properties: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+def _bounds(cap: obligations.Cap, arguments: Mapping[str, Any]) -> list[int]:
     """What holds no amount cannot be compared, and what cannot be compared is over the cap."""
-    most, name = parse_amount(properties["most"]), properties["argument"]
-    if most is None or not isinstance(name, str):
-        raise NotUnderstood("`argument` must be a name and `most` an amount")
-    given = parse_amount(arguments.get(name))
-    if given is None or given > most:
-        raise OverCap(f"argument {name!r} is beyond the cap")
+    if cap.argument is not None and cap.most is not None:
+        given = parse_amount(arguments.get(cap.argument))
+        if given is None or given > cap.most:
+            raise OverCap(f"argument {cap.argument!r} is beyond the cap")
+    return [] if cap.most_bytes is None else [cap.most_bytes]
 
 
 def _without(value: Any, pointer: Pointer) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from countersign.policy import cel, globs
+from countersign.policy import cel, globs, obligations
 from countersign.policy.faults import Form, InvalidError, Path
 from countersign.policy.tools import parse_approval
 from countersign.policy.values import Mode, Outcome, Requirement
@@ -63,7 +63,7 @@ def read_rule(form: Form, value: object, path: Path, *, mode: Mode) -> Rule | No
     binds = _binds(form, block["mode"], (*path, "mode"), mode=mode) if "mode" in block else True
     requirement = _approval(form, block, path, effect=effect, identifier=identifier)
     waivable = form.flag(block["waivable"], (*path, "waivable")) if "waivable" in block else effect is Outcome.ESCALATE
-    obligations = _obligations(form, block["obligations"], (*path, "obligations")) if "obligations" in block else ()
+    obliging = _obligations(form, block["obligations"], (*path, "obligations")) if "obligations" in block else ()
     reason = _reason(form, block["reason"], (*path, "reason")) if "reason" in block else ""
     if effect is None:
         return None
@@ -77,7 +77,7 @@ def read_rule(form: Form, value: object, path: Path, *, mode: Mode) -> Rule | No
         requirement=requirement,
         default_step_up=requirement is not None and "step_up" not in block["approval"],
         waivable=waivable,
-        obligations=obligations,
+        obligations=obliging,
         digest=digest_of({name: part for name, part in block.items() if name not in _NOT_WHAT_IT_DOES}),
     )
 
@@ -145,10 +145,7 @@ def _obligations(form: Form, value: object, path: Path) -> tuple[Mapping[str, An
     found = []
     for n, item in enumerate(form.items(value, path)):
         block = form.mapping(item, (*path, n), known=("type", "properties"), required=("type",))
-        if "type" in block:
-            form.text(block["type"], (*path, n, "type"))
-        if "properties" in block and not isinstance(block["properties"], Mapping):
-            form.expected((*path, n, "properties"), "a mapping", block["properties"])
+        obligations.check(form, block, (*path, n))
         found.append(block)
     return tuple(found)
 

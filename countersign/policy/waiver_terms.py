@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from countersign.policy import cel
+from countersign.policy import cel, obligations
 from countersign.policy.faults import Form, Path
 from countersign.policy.rules import Match, read_match
 from countersign.policy.waivers import RESOURCE, Category
@@ -195,10 +195,7 @@ def _control(form: Form, value: object, path: Path) -> Control | None:
 
 def _obligation(form: Form, value: Mapping[str, Any], path: Path) -> Control:
     block = form.mapping(value, path, known=("kind", "type", "properties"), required=("type",))
-    if "type" in block:
-        form.text(block["type"], (*path, "type"))
-    if "properties" in block and not isinstance(block["properties"], Mapping):
-        form.expected((*path, "properties"), "a mapping", block["properties"])
+    obligations.check(form, block, path)
     return Control(ControlKind.OBLIGATION, dict(block))
 
 

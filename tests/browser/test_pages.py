@@ -20,7 +20,7 @@ HOSTILE = {
     "note": "x" * 3000, "lines": "one\nArguments: none", **{f"number_{n}": "word " * n for n in range(40)},
 }  # fmt: skip
 
-CONTROLS = [{"kind": "obligation", "type": "notification"}, {"kind": "check", "url": f"https://acme.test/{'x' * 200}"}]
+CONTROLS = [{"kind": "obligation", "type": "log"}, {"kind": "check", "url": f"https://acme.test/{'x' * 200}"}]
 
 # Names of what lacks them, contrast below AA, headings and landmarks: what an auditor of accessibility looks at first.
 CHECK = r"""() => {

@@ -122,7 +122,8 @@ class TestWaived:
         return excepting.easy()
 
     def waiver(self, own: World, *kinds: str, **changes: Any) -> Any:
-        controls = [{"kind": "obligation", "type": kind, "properties": {}} for kind in kinds]
+        said = {"notification": {"to": "#finance"}}
+        controls = [{"kind": "obligation", "type": kind, "properties": said.get(kind, {})} for kind in kinds]
         return excepting.granted(own, category="mitigated", controls=controls, **changes)
 
     def call(self, own: World, *types: str, **changes: Any) -> Reply:

@@ -102,6 +102,16 @@ class TestFaults:
         assert wrong(response, "control-1-valid_until") == "✗ Fill this in."
         assert 'href="#f-control-1"' in text(response)
 
+    def test_an_obligation_of_no_form_is_told_at_the_field_that_lacks_it(self, ours: World) -> None:
+        fields = typed(
+            ours,
+            **{"control-0-kind": "obligation", "control-0-type": "notfication", "control-1-kind": "obligation"},
+            **{"control-1-type": "cap", "control-1-properties": "bytes: few"},
+        )
+        response = press(signed_in(ours.dana), "ask", fields)
+        assert "did you mean &#x27;notification&#x27;" in wrong(response, "control-0-type")
+        assert "xpected a whole number" in wrong(response, "control-1-properties")
+
     def test_mitigated_without_a_control_says_so(self, ours: World) -> None:
         response = press(signed_in(ours.dana), "ask", typed(ours, category="mitigated"))
         assert "at least one compensating control" in text(response)
@@ -164,13 +174,15 @@ class TestAsk:
         fields = typed(
             ours, ticket="OPS-1", max_uses="5", not_before=local(timedelta(hours=1)), category="mitigated",
             intents="customer-refund\n", principals="desk@acme.test",
-            **{"control-0-kind": "obligation", "control-0-type": "cap", "control-0-properties": "to: #x\nmost: 5"},
+            **{"control-0-kind": "obligation", "control-0-type": "notification", "control-0-properties": "to: #x\nafter: 5"},
         )  # fmt: skip
         preview = text(press(client, "preview", fields))
         hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', preview.split('id="ask"')[1])
         waiver = made(press(client, "ask", dict(hidden)))
         said = waiver.terms["terms"]
-        assert said["controls"] == [{"kind": "obligation", "type": "cap", "properties": {"to": "#x", "most": 5}}]
+        assert said["controls"] == [
+            {"kind": "obligation", "type": "notification", "properties": {"to": "#x", "after": 5}}
+        ]
         assert (said["ticket"], said["max_uses"], said["category"]) == ("OPS-1", 5, "mitigated")
         assert said["match"]["intents"] == ["customer-refund"]
         assert waiver.asked_by_id == ours.dana.pk

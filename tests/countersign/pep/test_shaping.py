@@ -6,7 +6,7 @@ import mcp_types as types
 import pytest
 
 from countersign.pep import results, shaping
-from countersign.pep.shaping import NotUnderstood, OverCap, Shape, Withheld
+from countersign.pep.shaping import OverCap, Shape, Withheld
 
 KEY = "AKIAIOSFODNN7EXAMPLF"
 CUSTOMER = {"name": "Ada", "iban": "x", "cards": [{"pan": "1", "kind": "a"}, {"pan": "2", "kind": "b"}]}
@@ -20,19 +20,7 @@ def cap(**properties: Any) -> dict[str, Any]:
     return {"type": "cap", "properties": properties}
 
 
-class TestForms:
-    @pytest.mark.parametrize(
-        "obligation",
-        [redact(part="arguments"), redact(paths="/a"), redact(paths=["a"]), redact(paths=[1]), redact(path=["/a"]),
-         redact(paths=[""]), {"type": "redact", "properties": []},
-         cap(), cap(bytes="1"), cap(bytes=-1), cap(bytes=True), cap(most="1"), cap(argument="amount"),
-         cap(bytes=1, unit="kB"), cap(argument=1, most="1"), cap(argument="amount", most="much")],
-        ids=str,
-    )  # fmt: skip
-    def test_that_are_no_form_of_ours_are_not_understood(self, obligation):
-        with pytest.raises(NotUnderstood):
-            shaping.of([obligation], {"amount": "1.00"})
-
+class TestBounds:
     @pytest.mark.parametrize(
         "arguments", [{"amount": "100.01"}, {"amount": 101}, {"amount": "a lot"}, {"amount": None}, {}]
     )
@@ -67,7 +55,9 @@ class TestResult:
         value = object()
         assert Shape().of(value) is value
 
-    @pytest.mark.parametrize("value", [object(), {1: 2}, 2**60, float("nan"), "\ud800"], ids=str)
+    @pytest.mark.parametrize(
+        "value", [object(), {1: 2}, 2**60, float("nan"), "\ud800"], ids=["object", "name", "2^60", "nan", "half"]
+    )
     def test_is_withheld_if_it_cannot_be_looked_into(self, value):
         for shape in (Shape(redacts=True), Shape(most=1000)):
             with pytest.raises(Withheld, match="has been run"):

@@ -216,19 +216,19 @@ class TestRules:
 
     def test_obligations_come_from_the_rules_that_made_the_outcome(self) -> None:
         text = rules(
-            "{id: a, effect: allow, obligations: [{type: log}, {type: mask}]}",
-            "{id: b, effect: allow, when: 'true', obligations: [{type: log}, {type: count}]}",
-            "{id: c, effect: escalate, when: 'arguments.order == \"big\"', obligations: [{type: tell}]}",
-            "{id: d, effect: deny, when: 'arguments.order == \"bad\"', obligations: [{type: alarm}]}",
+            "{id: a, effect: allow, obligations: [{type: log}, {type: redact}]}",
+            "{id: b, effect: allow, when: 'true', obligations: [{type: log}, {type: custom, properties: {count: 1}}]}",
+            "{id: c, effect: escalate, when: 'arguments.order == \"big\"', obligations: [{type: notification, properties: {to: '#x'}}]}",
+            "{id: d, effect: deny, when: 'arguments.order == \"bad\"', obligations: [{type: step-up, properties: {acr_value: a}}]}",
         )
         judged = build(text)
 
         def types(order: str) -> list[str]:
             return [one["type"] for one in judge(judged, arguments={"order": order, "amount": "1.00"}).obligations]
 
-        assert types("small") == ["log", "mask", "count"]
-        assert types("big") == ["tell", "log", "mask", "count"]
-        assert types("bad") == ["alarm"]
+        assert types("small") == ["log", "redact", "custom"]
+        assert types("big") == ["notification", "log", "redact", "custom"]
+        assert types("bad") == ["step-up"]
 
 
 class TestObserve:

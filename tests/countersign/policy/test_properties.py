@@ -24,6 +24,7 @@ KNOWN = registry(
     agents=[agent(name, intents=("**",), tool_groups=("**",)) for name in AGENTS],
     tools=[tool(name, methods=tuple(METHODS), arguments_schema=None) for name in TOOLS],
 )
+OBLIGATIONS = [{"type": "log"}, {"type": "redact"}, {"type": "custom", "properties": {"o": 2}}]
 CONDITIONS = [None, "arguments.n > 1", "arguments.n < 2", "intent == 'i'", "arguments.missing == 1", "true", "false"]
 
 names = st.sampled_from(
@@ -52,7 +53,7 @@ def policies(draw: st.DrawFn) -> list[dict[str, Any]]:
         if draw(st.integers(0, 4)) == 0:
             rule["mode"] = "observe"
         if draw(st.booleans()):
-            rule["obligations"] = [{"type": f"o{n % 3}"}]
+            rule["obligations"] = [OBLIGATIONS[n % 3]]
         made.append(rule)
     return made
 

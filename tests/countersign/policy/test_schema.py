@@ -17,7 +17,7 @@ GOOD = [
     "rules: [{id: a, match: {agents: ['x.*'], tools: ['**'], methods: [get], intents: ['*']}, effect: deny, waivable: true}]",
     "rules: [{id: a, match: {subjects: ['user:*'], resources: ['record:a b'], actions: [read]}, effect: deny, reason: No.}]",
     "rules: [{id: a, effect: escalate, approval: {teams: [f], quorum: 20, step_up: totp, expires_in: 7d, approved_for: 1s, uses: 9}}]",
-    "rules: [{id: a, effect: allow, when: 'intent == \"x\"', obligations: [{type: t, properties: {a: 1}}]}]",
+    "rules: [{id: a, effect: allow, when: 'intent == \"x\"', obligations: [{type: log, properties: {a: 1}}]}]",
     "rules: []\ntests: [{name: n, call: {agent: a, tool: b, method: c, arguments: {}}, expect: deny, reason: no_rule, now: '2026-01-01T12:00:00Z'}]",
     "rules: []\ntests: [{name: n, call: {subject: {type: a, id: b}, resource: {type: c, id: d, properties: {}}, action: {name: e}, principal: {type: u, id: v, verified: true}}, expect: deny}]",
 ]
