@@ -1,27 +1,16 @@
-"""`guard`: a function in, the same function out that runs only after the PDP, and people if need be, said yes.
-
-One allowed call goes through `reserved → executing → committed | failed | indeterminate`. The function is entered only
-after our claim on `executing` was accepted, at most once, and an end is always told, or known to be untold.
-"""
+"""`guard`: a function in, the same function out that runs only after the PDP, and people if need be, said yes."""
 
 import inspect
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
-import anyio
-
-from countersign.pep.answer import Answer, Denied
 from countersign.pep.client import AsyncPdp, Pdp
-from countersign.pep.conversation import Conversation, Custody, Report
-from countersign.pep.exchange import Steps, Waiting
-from countersign.pep.obligations import BUILT_IN, SHAPING, CannotComply, Handler, meet
-from countersign.pep.question import BadQuestion, Question, fingerprint
-from countersign.pep.shaping import PLAIN, Shape
+from countersign.pep.obligations import BUILT_IN, SHAPING, Handler
+from countersign.pep.passage import Execution, Passage, apassing, passing
+from countersign.pep.question import BadQuestion, Question
 from countersign.policy.values import EMPTY
 
 P = ParamSpec("P")
@@ -30,92 +19,6 @@ R = TypeVar("R")
 Arguments: TypeAlias = Mapping[str, Any]
 PerCall: TypeAlias = str | Callable[[Arguments], str | None] | None
 OriginPerCall: TypeAlias = Mapping[str, Any] | Callable[[Arguments], Mapping[str, Any] | None] | None
-
-log = logging.getLogger(__name__)
-
-LAST_WORD = 10.0  # seconds a cancelled call may still take to say that it was cancelled
-
-
-@dataclass(slots=True, kw_only=True)
-class Execution:
-    """One call that was allowed and claimed. Give it the `result` for its digest; set `status` to overrule the end.
-
-    `shape` is what the allow obliges to make of the result before anybody gets it.
-    """
-
-    answer: Answer
-    started_at: datetime
-    shape: Shape = PLAIN
-    result: Any = None
-    status: Custody | None = None
-
-    def ending(self, error: BaseException | None) -> Custody:
-        """An error of the function is its failure; being torn out of it (cancelled, killed) leaves it unknown."""
-        if error is None:
-            return self.status or Custody.COMMITTED
-        return self.status or (Custody.FAILED if isinstance(error, Exception) else Custody.INDETERMINATE)
-
-    def report(self, error: BaseException | None) -> Report:
-        digest = _digest(self.result) if error is None else None
-        return Report(started_at=self.started_at, finished_at=_now(), result_digest=digest)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """The way one question goes through the PDP and back, for both kinds of client."""
-
-    question: Question
-    wait: float = 0.0
-    obligations: Mapping[str, Handler] = field(default_factory=lambda: BUILT_IN)
-
-    def enter(self, talk: Conversation) -> Steps[Execution]:
-        """Ask, wait, meet the obligations, claim. Raises a PepError; then nothing has been run."""
-        answer = yield from talk.admit(self.question, wait=self.wait, supported=self.obligations.keys())
-        try:
-            shape = meet(answer, self.question, self.obligations)
-        except CannotComply as error:
-            yield from talk.settle(answer.evaluation_id, Custody.FAILED, Report())
-            raise Denied(answer, because=str(error)) from error
-        started_at = _now()
-        yield from talk.claim(answer, started_at=started_at, principal=self.question.whom())
-        return Execution(answer=answer, started_at=started_at, shape=shape)
-
-    def leave(self, talk: Conversation, execution: Execution, error: BaseException | None) -> Steps[None]:
-        """Tell the end. Never raises: the call has happened, and an error here would invite a second one."""
-        status = execution.ending(error)
-        problem = yield from talk.settle(execution.answer.evaluation_id, status, execution.report(error))
-        if problem is not None:
-            name = execution.answer.evaluation_id
-            log.warning("%s ended %s, but that could not be reported: %s", name, status.value, problem)
-
-
-@contextmanager
-def passing(pdp: Pdp, passage: Passage) -> Iterator[Execution]:
-    """Run the body only if the passage is granted, and report how it ended."""
-    execution = pdp.perform(passage.enter(pdp.conversation))
-    try:
-        yield execution
-    except BaseException as error:
-        pdp.perform(passage.leave(pdp.conversation, execution, error))
-        raise
-    pdp.perform(passage.leave(pdp.conversation, execution, None))
-
-
-@asynccontextmanager
-async def apassing(
-    pdp: AsyncPdp, passage: Passage, *, on_wait: Callable[[Waiting], Awaitable[None]] | None = None
-) -> AsyncIterator[Execution]:
-    """`passing` for coroutines. The last report is shielded: being cancelled is exactly what it has to tell."""
-    execution = await pdp.perform(passage.enter(pdp.conversation), on_wait=on_wait)
-    error: BaseException | None = None
-    try:
-        yield execution
-    except BaseException as raised:
-        error = raised
-        raise
-    finally:
-        with anyio.move_on_after(LAST_WORD, shield=True):
-            await pdp.perform(passage.leave(pdp.conversation, execution, error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,15 +181,3 @@ def _finished(result: Any) -> Any:
             result.close()
         raise TypeError("the guarded function returned an awaitable: guard the coroutine function itself")
     return result
-
-
-def _digest(result: Any) -> str | None:
-    """A digest where the result is JSON; an object of the program's own has none."""
-    try:
-        return fingerprint(result)
-    except BadQuestion:
-        return None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -22,9 +22,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.session import ServerSession
 from mcp.server.stdio import stdio_server
-from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
-from pydantic import TypeAdapter, ValidationError
 
 from countersign import ids
 from countersign.pep import credentials
@@ -32,29 +30,21 @@ from countersign.pep.answer import Denied, Pending, PepError
 from countersign.pep.client import AsyncPdp
 from countersign.pep.conversation import Custody, NotClaimed
 from countersign.pep.exchange import Waiting
-from countersign.pep.guard import Execution, Passage, apassing
 from countersign.pep.hook import pending
+from countersign.pep.mcp_behind import Behind, Unreadable, short
 from countersign.pep.obligations import SHAPING, on_the_command_line, write_down
-from countersign.pep.question import Question, fingerprint
+from countersign.pep.passage import Execution, Passage, apassing
+from countersign.pep.question import Question
 from countersign.pep.results import shaped, words
 from countersign.pep.shaping import Shape, Withheld
 
 log = logging.getLogger(__name__)
 
 ANSWER = 30.0  # seconds an MCP server may take for its handshake and for one page of its tools
-PAGES = 100  # a listing that goes on longer than this does not end
-
-_RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
-    types.CallToolResult | types.InputRequiredResult
-)
 
 
 class NotStarted(Exception):
     """The MCP server could not be started, or did not speak MCP."""
-
-
-class Unreadable(Exception):
-    """The MCP server did not answer, or not with what the protocol allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,62 +89,6 @@ class Settings:
     origin: Mapping[str, Any] | None = None
     receipts: Path | None = None
     notify: str | None = None
-
-
-class Behind:
-    """The server behind the proxy, with its answers turned into results or one of two errors."""
-
-    def __init__(self, client: Client, *, call_timeout: float) -> None:
-        self._client = client
-        self._call_timeout = call_timeout
-
-    async def list_tools(self, cursor: str | None) -> types.ListToolsResult:
-        """One page, as the server gives it. Raises Unreadable."""
-        try:
-            return await self._client.session.list_tools(params=types.PaginatedRequestParams(cursor=cursor))
-        except (MCPError, ValidationError) as error:
-            raise Unreadable(f"its list of tools cannot be read ({_short(error)})") from error
-
-    async def descriptor(self, name: str) -> str | None:
-        """The fingerprint of a tool as the server describes it now; None if it names no such tool.
-
-        A server may describe a tool harmlessly until it is approved and otherwise afterwards. So it is read afresh for
-        each question: another description is another action, and no earlier approval fits it. A server that is gone is
-        noticed by this too, before anything is claimed.
-        """
-        cursor: str | None = None
-        for _ in range(PAGES):
-            page = await self.list_tools(cursor)
-            for tool in page.tools:
-                if tool.name == name:
-                    return fingerprint(tool.model_dump(by_alias=True, mode="json", exclude_none=True))
-            cursor = page.next_cursor
-            if cursor is None:
-                return None
-        raise Unreadable("its list of tools does not end")
-
-    async def call(self, name: str, arguments: Mapping[str, Any], progress: ProgressFnT) -> types.CallToolResult:
-        """Call once. Raises MCPError where the server refuses, Unreadable where nobody knows what happened.
-
-        The request carries the name and the judged arguments and nothing else of what the agent's client sent.
-        """
-        params = types.CallToolRequestParams(name=name, arguments=dict(arguments))
-        try:
-            result = await self._client.session.send_request(
-                types.CallToolRequest(params=params),
-                _RESULT,
-                request_read_timeout_seconds=self._call_timeout,
-                progress_callback=progress,
-            )
-        except ValidationError as error:
-            raise Unreadable(f"its answer is not what MCP allows ({_short(error)})") from error
-        except MCPError as error:
-            if error.code in {types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT}:
-                raise Unreadable(f"it did not answer ({error})") from error
-            raise
-        if isinstance(result, types.InputRequiredResult):
-            raise Unreadable("it asks for more input, which this proxy does not pass on")
-        return result
 
 
 class Proxy:
@@ -300,7 +234,7 @@ async def serve(settings: Settings) -> None:
         try:
             await stack.enter_async_context(client)
         except (OSError, ValueError, MCPError, ExceptionGroup) as error:
-            raise NotStarted(f"{settings.command[0]} is no MCP server that answers: {_short(_first(error))}") from error
+            raise NotStarted(f"{settings.command[0]} is no MCP server that answers: {short(_first(error))}") from error
         proxy = Proxy(settings, pdp, Behind(client, call_timeout=settings.call_timeout), echo)
         await _stand_in_front(proxy, client)
 
@@ -334,10 +268,3 @@ def _first(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _short(error: Exception) -> str:
-    """One line; a validation error's own text would quote the server's whole answer."""
-    if isinstance(error, ValidationError):
-        return f"{error.error_count()} faults"
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
