@@ -1,7 +1,7 @@
 """`guard`: a function in, the same function out that runs only after the PDP, and people if need be, said yes."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from functools import wraps
@@ -11,6 +11,7 @@ from countersign.pep.client import AsyncPdp, Pdp
 from countersign.pep.obligations import BUILT_IN, SHAPING, Handler
 from countersign.pep.passage import Execution, Passage, apassing, passing
 from countersign.pep.question import BadQuestion, Question
+from countersign.pep.shaping import PLAIN, Failed, Shape
 from countersign.policy.values import EMPTY
 
 P = ParamSpec("P")
@@ -81,7 +82,7 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
             asked = self._ask(call)
             with passing(pdp, self._passage(asked, SHAPING)) as execution:
                 self._check_unchanged(call, asked)
-                execution.result = _finished(function(*call.args, **call.kwargs))
+                execution.result = _run(lambda: _finished(function(*call.args, **call.kwargs)), execution.shape)
             return cast("R", execution.shape.of(execution.result))
 
         return guarded
@@ -98,7 +99,7 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
             asked = self._ask(call)
             async with apassing(pdp, self._passage(asked, SHAPING)) as execution:
                 self._check_unchanged(call, asked)
-                execution.result = await function(*call.args, **call.kwargs)
+                execution.result = await _arun(lambda: function(*call.args, **call.kwargs), execution.shape)
             return execution.shape.of(execution.result)
 
         return guarded
@@ -172,6 +173,30 @@ def _copied(value: Any, parameter: inspect.Parameter) -> Any:
 
 def _told(value: PerCall, arguments: Arguments) -> str | None:
     return value(arguments) if callable(value) else value
+
+
+def _run(function: Callable[[], R], shape: Shape) -> R:
+    """What the function returns or raises. An error whose words must not get out as they are becomes `Failed`, raised
+    when the other is no longer being handled: Python would hang it on as the context.
+    """
+    try:
+        return function()
+    except Exception as error:
+        if shape == PLAIN:
+            raise
+        failed = Failed(error, shape)
+    raise failed
+
+
+async def _arun(function: Callable[[], Awaitable[R]], shape: Shape) -> R:
+    """`_run` for coroutines."""
+    try:
+        return await function()
+    except Exception as error:
+        if shape == PLAIN:
+            raise
+        failed = Failed(error, shape)
+    raise failed
 
 
 def _finished(result: Any) -> Any:

@@ -1,7 +1,7 @@
 """The MCP server behind the proxy: a name and arguments in, its result out, or one of two errors."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import mcp_types as types
 from mcp.client.client import Client
@@ -16,6 +16,7 @@ PAGES = 100  # a listing that goes on longer than this does not end
 _RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
     types.CallToolResult | types.InputRequiredResult
 )
+_SILENCE: Final = {types.CONNECTION_CLOSED: "the connection was closed", types.REQUEST_TIMEOUT: "it took too long"}
 
 
 class Unreadable(Exception):
@@ -70,8 +71,9 @@ class Behind:
         except ValidationError as error:
             raise Unreadable(f"its answer is not what MCP allows ({short(error)})") from error
         except MCPError as error:
-            if error.code in {types.CONNECTION_CLOSED, types.REQUEST_TIMEOUT}:
-                raise Unreadable(f"it did not answer ({error})") from error
+            # A server may send these codes as well, with words of its own; what it means by them nobody knows.
+            if error.code in _SILENCE:
+                raise Unreadable(f"it did not answer ({_SILENCE[error.code]})") from None
             raise
         if isinstance(result, types.InputRequiredResult):
             raise Unreadable("it asks for more input, which this proxy does not pass on")

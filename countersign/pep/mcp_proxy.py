@@ -35,8 +35,8 @@ from countersign.pep.mcp_behind import Behind, Unreadable, short
 from countersign.pep.obligations import SHAPING, on_the_command_line, write_down
 from countersign.pep.passage import Execution, Passage, apassing
 from countersign.pep.question import Question
-from countersign.pep.results import shaped, words
-from countersign.pep.shaping import Shape, Withheld
+from countersign.pep.results import shaped
+from countersign.pep.shaping import PLAIN, Withheld
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class Proxy:
             execution.status = Custody.INDETERMINATE
             raise
         except MCPError as error:
-            raise MCPError(error.code, words(error.message, execution.shape)) from None
+            raise MCPError(error.code, execution.shape.words(error.message)) from None
         execution.status = Custody.FAILED if result.is_error else Custody.COMMITTED
         execution.result = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return result
@@ -185,7 +185,7 @@ class Progress:
     def __init__(self, session: ServerSession) -> None:
         self._session = session
         self._waited = 0.0
-        self.shape = Shape()
+        self.shape = PLAIN
 
     async def waiting(self, waiting: Waiting) -> None:
         self._waited = max(waiting.elapsed, self._waited + 0.001)
@@ -193,7 +193,7 @@ class Progress:
 
     async def passed_on(self, progress: float, total: float | None, message: str | None) -> None:
         whole = None if total is None else self._waited + total
-        told = None if self.shape.redacts else message  # no result, but it may quote one
+        told = message if self.shape == PLAIN else None  # no result, but it may quote one
         await self._session.report_progress(self._waited + progress, whole, told)
 
 

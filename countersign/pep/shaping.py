@@ -4,6 +4,7 @@
 that a policy compiles with (`countersign.policy.obligations`).
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,20 +52,58 @@ class Shape:
         It is read anew from its JSON: what only looks like a list or a text is not looked into otherwise.
         """
         value = canonical.loads(_json(value))
+        if isinstance(value, str):
+            return self.text(value)
         for pointer in self.pointers:
             value = _without(value, pointer)
         return redact_value(value)[0]
 
     def text(self, text: str) -> str:
-        """Words without secrets. Raises Withheld where parts are named: they cannot be found in words."""
+        """A text without secrets; one that is JSON is read as JSON. Raises Withheld where parts are named, for they
+        cannot be found in words.
+        """
         if not self.redacts:
             return text
+        value = json_in(text)
+        if value is not None:
+            return json.dumps(self.redacted(value), ensure_ascii=False)
         if self.pointers:
             raise Withheld("parts of it must be redacted, which cannot be found in plain text")
         return redact(text).text
 
+    def words(self, text: str) -> str:
+        """What is told in the place of a result (why it failed, say) as it may be told; never raises."""
+        try:
+            told = self.text(text)
+            if self.most is None or len(_json(told)) <= self.most:
+                return told
+        except Withheld:
+            return "[withheld: text in which the parts to be redacted cannot be found]"
+        return f"[withheld: longer than the {self.most} bytes allowed]"
+
 
 PLAIN: Final = Shape()
+
+
+class Failed(PepError):
+    """The call has run and raised; its own error may not be handed on, only its class (`kind`) and what `shape` leaves
+    of its words. Neither the error nor where it came from hangs on this one.
+    """
+
+    def __init__(self, error: Exception, shape: Shape) -> None:
+        self.kind = type(error)
+        name = f"{self.kind.__module__}.{self.kind.__qualname__}".removeprefix("builtins.")
+        super().__init__(
+            f"the call has been run and raised {name}, redacted as the policy obliges: {_said(error, shape)}"
+        )
+
+
+def _said(error: Exception, shape: Shape) -> str:
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 - an error that cannot even be told is told by its class
+        words = ""
+    return shape.words(words) if words else "it says nothing"
 
 
 def of(obliged: Iterable[Mapping[str, Any]], arguments: Mapping[str, Any]) -> Shape:
@@ -92,15 +131,28 @@ def _bounds(cap: obligations.Cap, arguments: Mapping[str, Any]) -> list[int]:
 
 
 def _without(value: Any, pointer: Pointer) -> Any:
-    """The value with what the pointer names replaced; as it is where it names nothing."""
+    """The value with what the pointer names replaced, in a text that is JSON too; as it is where it names nothing."""
     if not pointer:
         return REDACTED
+    if isinstance(value, str) and (inner := json_in(value)) is not None:
+        left = _without(inner, pointer)
+        return value if left == inner else json.dumps(left, ensure_ascii=False)
     step, rest = pointer[0], pointer[1:]
     if isinstance(value, dict):
         return {name: _without(member, rest) if step in (name, ANY) else member for name, member in value.items()}
     if isinstance(value, list):
         return [_without(item, rest) if step in (str(at), ANY) else item for at, item in enumerate(value)]
     return value
+
+
+def json_in(text: str) -> Any:
+    """The object or array that a text is; None for any other."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        return canonical.loads(text.encode())
+    except (canonical.NotCanonical, UnicodeEncodeError):
+        return None
 
 
 def _json(value: Any) -> bytes:

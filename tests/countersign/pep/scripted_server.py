@@ -43,6 +43,9 @@ def called(params: dict[str, Any]) -> Any:
     with CALLS.open("a") as file:
         file.write(json.dumps({"params": params, "environment": dict(os.environ)}) + "\n")
     text = {"content": [{"type": "text", "text": "done"}]}
+    if MODE == "chatty":
+        told = {"progressToken": params["_meta"]["progressToken"], "progress": 1, "message": SECRET * 100}
+        send({"jsonrpc": "2.0", "method": "notifications/progress", "params": told})
     if MODE == "crash":
         os._exit(1)
     if MODE == "silent":
@@ -98,8 +101,9 @@ def main() -> None:
             continue
         if MODE == "rpc-error" and request["method"] == "tools/call":
             send({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32603, "message": "broken inside"}})
-        elif MODE == "rpc-secret" and request["method"] == "tools/call":
-            send({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32603, "message": f"no such key {SECRET}"}})
+        elif MODE.startswith("rpc-secret") and request["method"] == "tools/call":
+            code = int(MODE.removeprefix("rpc-secret") or -32603)
+            send({"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": f"no such key {SECRET}"}})
         elif result is not None:
             send({"jsonrpc": "2.0", "id": request["id"], "result": result})
         if MODE == "dies-idle" and request["method"] == "tools/list":

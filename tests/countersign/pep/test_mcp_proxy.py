@@ -24,9 +24,12 @@ from tests.countersign.pep.test_client import free_port
 
 ROOT = Path(__file__).parents[3]
 SHOP = ROOT / "examples" / "mcp_server.py"
+TELLING = Path(__file__).with_name("telling_server.py")
 SCRIPTED = Path(__file__).with_name("scripted_server.py")
 MODERN, HANDSHAKE = "2026-07-28", "2025-11-25"
 GENERATIONS = {"auto": MODERN, "legacy": HANDSHAKE}
+
+SECRET = "AKIAIOSFODNN7EXAMPLF"
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -74,6 +77,12 @@ def ran(calls: Path) -> list[dict[str, Any]]:
 
 def text(result: types.CallToolResult) -> str:
     return " ".join(part.text for part in result.content if isinstance(part, types.TextContent))
+
+
+async def called(client: Client, tool: str) -> types.CallToolResult:
+    """The result as it came: the client would refuse one that is not what the tool's schema says."""
+    params = types.CallToolRequestParams(name=tool, arguments={})
+    return await client.session.send_request(types.CallToolRequest(params=params), types.CallToolResult)
 
 
 @pytest.mark.parametrize("mode", GENERATIONS)
@@ -178,6 +187,16 @@ class TestBothGenerations:
         assert "[redacted: aws-access-key]" in text(result)
         assert far.custody() == [["reserved", "executing", "failed"]]
 
+    async def test_caps_why_the_server_refuses(self, far: FarPdp, connect: Connect, scripted, mode: str):
+        far.rules["shop.act"] = "allow"
+        far.obligations = [{"type": "cap", "properties": {"bytes": 20}}]
+        async with connect(scripted("rpc-secret"), mode=mode) as client:
+            result = await client.call_tool("act", {})
+        assert text(result) == "The MCP server refused the call: [withheld: longer than the 20 bytes allowed]"
+        far.obligations = [{"type": "cap", "properties": {"bytes": 200}}]
+        async with connect(scripted("rpc-secret"), mode=mode) as client:
+            assert SECRET in text(await client.call_tool("act", {}))
+
     async def test_offers_nothing_but_tools(self, connect: Connect, scripted, mode: str):
         async with connect(scripted("fine"), mode=mode) as client:
             assert client.server_capabilities.tools is not None
@@ -237,6 +256,72 @@ class TestFailsClosed:
         assert (ran(calls), far.questions()) == ([], [])
 
 
+class TestWhatIsRedacted:
+    """Before a server of the kind that most are, which tells one value in several ways."""
+
+    async def test_is_what_a_path_names_in_each_way_of_telling_it(self, far: FarPdp, connect: Connect):
+        ways = [
+            (tool, "Ada", path)
+            for tool in ("bare", "wrapped", "written", "unstructured")
+            for path in ("/iban", "/result/iban")
+        ]
+        ways += [(tool, "Ada", path) for tool in ("listed", "unstructured") for path in ("/*/iban", "/result/*/iban")]
+        ways += [("wrapped", "Ada", "/*/iban"), ("listed", "Ada", "/1/name"), ("spoken", "", "/iban")]
+        ways += [(tool, "", "/result") for tool in ("listed", "wrapped", "written")]
+        async with connect((str(TELLING),)) as client:
+            for tool, left, path in ways:
+                far.rules[f"shop.{tool}"] = "allow"
+                far.obligations = [{"type": "redact", "properties": {"paths": [path]}}]
+                result = await called(client, tool)
+                lost = "Bob" if path == "/1/name" else "DE1"
+                assert not result.is_error, (tool, path)
+                assert lost not in result.model_dump_json(), (tool, path)
+                assert left in result.model_dump_json(), (tool, path)
+
+    async def test_is_nothing_else(self, far: FarPdp, connect: Connect):
+        far.rules |= {"shop.wrapped": "allow", "shop.listed": "allow"}
+        async with connect((str(TELLING),)) as client:
+            far.obligations = [{"type": "redact", "properties": {"paths": ["/other", "/result/result/iban", "/0/x"]}}]
+            whole = await called(client, "wrapped")
+            far.obligations = [{"type": "redact", "properties": {"paths": ["/1/name"]}}]
+            one = await called(client, "listed")
+        assert whole.structured_content == {"result": {"name": "Ada", "iban": "DE1"}}
+        assert [customer["name"] for customer in one.structured_content["result"]] == ["Ada", "[redacted]"]
+
+    async def test_is_an_error_s_text_too(self, far: FarPdp, connect: Connect):
+        far.rules["shop.failing"] = "allow"
+        async with connect((str(TELLING),)) as client:
+            far.obligations = [{"type": "redact", "properties": {}}]
+            secret = await called(client, "failing")
+            far.obligations = [{"type": "redact", "properties": {"paths": ["/iban"]}}]
+            named = await called(client, "failing")
+        assert (secret.is_error, SECRET in text(secret), "Ada" in text(secret)) == (True, False, True)
+        assert "DE1" not in text(named)
+
+    @pytest.mark.parametrize("code", [-32000, -32001])
+    async def test_is_an_error_that_looks_like_silence(self, far: FarPdp, connect: Connect, scripted, code: int):
+        far.rules["shop.act"] = "allow"
+        far.obligations = [{"type": "redact", "properties": {}}]
+        async with connect(scripted(f"rpc-secret{code}")) as client:
+            result = await client.call_tool("act", {})
+        assert SECRET not in text(result)
+        assert far.custody() == [["reserved", "executing", "indeterminate"]]
+
+    @pytest.mark.parametrize("obligation", [{"type": "redact"}, {"type": "cap", "properties": {"bytes": 10_000}}])
+    async def test_are_the_words_of_progress(self, far: FarPdp, connect: Connect, scripted, obligation: dict[str, Any]):
+        far.rules["shop.act"] = "allow"
+        told: list[str | None] = []
+
+        async def hear(value: float, total: float | None, message: str | None) -> None:
+            told.append(message)
+
+        for obliged in ([], [obligation]):
+            far.obligations = obliged
+            async with connect(scripted("chatty")) as client:
+                await client.call_tool("act", {}, progress_callback=hear)
+        assert told == [SECRET * 100, None]
+
+
 class TestServersThatMisbehave:
     @pytest.mark.parametrize(
         ("how", "end"),
@@ -257,10 +342,7 @@ class TestServersThatMisbehave:
     ):
         far.rules["shop.act"] = "allow"
         async with connect(scripted(how), "--call-timeout", "1") as client:
-            result = await client.session.send_request(
-                types.CallToolRequest(params=types.CallToolRequestParams(name="act", arguments={})),
-                types.CallToolResult,
-            )
+            result = await called(client, "act")
         assert result.is_error is (end != "committed")
         assert (len(ran(calls)), far.custody()) == (1, [["reserved", "executing", end]])
 

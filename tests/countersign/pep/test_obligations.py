@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from countersign.pep.answer import Denied
 from countersign.pep.client import AsyncPdp, Pdp
 from countersign.pep.guard import guard
 from countersign.pep.obligations import NotDone, appended_to, on_the_command_line, sent_by
-from countersign.pep.shaping import Withheld
+from countersign.pep.shaping import Failed, Withheld
 from tests.countersign.pep.lookalike import FarPdp
 from tests.countersign.pep.test_guard import TOOL, Refunds
 
@@ -78,6 +79,84 @@ class TestGuard:
             return KEY
 
         assert await refund() == "[redacted: aws-access-key]"
+
+    @pytest.mark.parametrize(
+        ("obligation", "left"),
+        [
+            ({"type": "redact", "properties": {}}, "no [redacted: aws-access-key] of DE1"),
+            ({"type": "redact", "properties": {"paths": ["/iban"]}}, "[withheld: text"),
+            ({"type": "cap", "properties": {"bytes": 20}}, "[withheld: longer than the 20 bytes allowed]"),
+        ],
+    )
+    async def test_tells_of_an_exception_its_class_and_what_may_be_told_of_its_words(
+        self, far: FarPdp, pdp: Pdp, apdp: AsyncPdp, obligation: dict[str, Any], left: str
+    ) -> None:
+        far.rules[TOOL], far.obligations = "allow", [obligation]
+        error = LookupError(f"no {KEY} of DE1")
+        error.add_note(KEY)
+        refunds = Refunds(pdp, fails=error)
+
+        @guard(apdp, agent="support-bot", tool=TOOL, method="create")
+        async def refund() -> None:
+            raise error
+
+        failures = []
+        with pytest.raises(Failed) as caught:
+            refunds.call("A-1")
+        failures.append(caught.value)
+        with pytest.raises(Failed) as caught:
+            await refund()
+        failures.append(caught.value)
+        for failed in failures:
+            assert failed.kind is LookupError
+            assert str(failed).startswith(
+                "the call has been run and raised LookupError, redacted as the policy obliges: "
+            )
+            assert left in str(failed)
+            assert (failed.__context__, failed.__cause__) == (None, None)
+            assert KEY not in "".join(traceback.format_exception(failed))
+            assert not {"DE1"} & set(str(failed).split()) or "DE1" in left
+        assert far.custody() == [["reserved", "executing", "failed"]] * 2
+
+    @pytest.mark.parametrize(
+        "obligations", [[], [{"type": "log"}], [{"type": "cap", "properties": {"argument": "amount", "most": "5"}}]]
+    )
+    def test_lets_an_exception_pass_where_nothing_is_to_be_made_of_the_result(
+        self, far: FarPdp, pdp: Pdp, obligations: list[dict[str, Any]]
+    ) -> None:
+        far.rules[TOOL], far.obligations = "allow", obligations
+        error = LookupError(KEY)
+        with pytest.raises(LookupError) as caught:
+            Refunds(pdp, fails=error).call("A-1")
+        assert caught.value is error
+
+    @pytest.mark.parametrize("words", ["", "\ud800 half", "{}"])
+    def test_tells_of_an_exception_whatever_it_says(self, far: FarPdp, pdp: Pdp, words: str) -> None:
+        far.rules[TOOL], far.obligations = "allow", [{"type": "cap", "properties": {"bytes": 5}}, {"type": "redact"}]
+        with pytest.raises(Failed, match="raised ValueError, redacted"):
+            Refunds(pdp, fails=ValueError(words)).call("A-1")
+
+    def test_tells_of_an_exception_that_cannot_say_anything(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [{"type": "redact"}]
+
+        class Mute(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError(KEY)
+
+        with pytest.raises(Failed, match="Mute, redacted as the policy obliges: it says nothing"):
+            Refunds(pdp, fails=Mute()).call("A-1")
+
+    def test_looks_into_a_text_that_is_json_and_withholds_one_that_is_words(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [{"type": "redact", "properties": {"paths": ["/iban"]}}]
+        told = iter(['{"iban": "DE1", "name": "Ada"}', "Ada has DE1"])
+
+        @guard(pdp, agent="support-bot", tool=TOOL, method="create")
+        def refund() -> str:
+            return next(told)
+
+        assert json.loads(refund()) == {"iban": "[redacted]", "name": "Ada"}
+        with pytest.raises(Withheld, match="plain text"):
+            refund()
 
     def test_withholds_a_result_beyond_its_cap_and_says_that_the_call_ran(self, far: FarPdp, pdp: Pdp) -> None:
         far.rules[TOOL], far.obligations = "allow", [{"type": "cap", "properties": {"bytes": 5}}]

@@ -69,6 +69,11 @@ class TestResult:
             "ibans": ["[redacted]", "[redacted]"], "key": "[redacted: aws-access-key]",
         }  # fmt: skip
 
+    def test_is_looked_into_where_a_text_in_it_is_json(self):
+        shape = Shape(True, (("log", "*", "iban"), ("kept", "other")))
+        told = {"log": ['{"iban": "DE1", "n": 1}', "DE2"], "kept": '{"as":  "it was"}'}
+        assert shape.of(told) == {"log": ['{"iban": "[redacted]", "n": 1}', "DE2"], "kept": '{"as":  "it was"}'}
+
     def test_is_withheld_beyond_the_cap_as_it_is_after_redacting(self):
         assert Shape(most=6).of("four") == "four"
         with pytest.raises(Withheld):
