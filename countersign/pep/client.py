@@ -1,5 +1,6 @@
 """`Pdp` and `AsyncPdp`: the same conversation, driven over HTTP by a thread or by an event loop."""
 
+import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
@@ -15,7 +16,7 @@ import httpx2
 from countersign.pep import receipts as kept
 from countersign.pep.answer import Answer, Task, Unavailable
 from countersign.pep.conversation import Conversation, Custody, Report
-from countersign.pep.exchange import Keep, Lost, Message, Patience, Pause, Reply, Result, Steps, Waiting
+from countersign.pep.exchange import Doing, Done, Keep, Lost, Message, Patience, Pause, Reply, Result, Steps, Waiting
 from countersign.pep.question import Question
 
 T = TypeVar("T")
@@ -132,6 +133,8 @@ class Pdp(_Settings):
                     time.sleep(effect.seconds)
                 case Keep():
                     self._keep(effect.answer)
+                case Doing():
+                    result = _done(effect)
                 case Waiting():
                     pass
 
@@ -202,6 +205,8 @@ class AsyncPdp(_Settings):
                     await anyio.sleep(effect.seconds)
                 case Keep():
                     self._keep(effect.answer)
+                case Doing():
+                    result = await _adone(effect)
                 case Waiting():
                     if on_wait is not None:
                         await on_wait(effect)
@@ -236,6 +241,23 @@ class AsyncPdp(_Settings):
 def _reply(response: httpx2.Response, body: bytearray) -> Reply:
     headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
     return Reply(status=response.status_code, headers=headers, body=bytes(body))
+
+
+def _done(doing: Doing) -> Done:
+    try:
+        return Done(value=doing.do())
+    except Exception as error:  # noqa: BLE001 - the program's own, for the conversation to judge
+        return Done(error=error)
+
+
+async def _adone(doing: Doing) -> Done:
+    done = _done(doing)
+    if not inspect.isawaitable(done.value):
+        return done
+    try:
+        return Done(value=await done.value)
+    except Exception as error:  # noqa: BLE001 - as above
+        return Done(error=error)
 
 
 def _lost(error: Exception) -> Lost:

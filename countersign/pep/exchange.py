@@ -72,8 +72,23 @@ class Lost:
     slow: bool = False
 
 
-Effect: TypeAlias = Message | Pause | Waiting | Keep
-Result: TypeAlias = Reply | Lost | None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doing:
+    """Something of the program's own that an allow obliges to. What it gives is awaited if there is an event loop."""
+
+    do: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of it: what it gave, or what it raised."""
+
+    value: object = None
+    error: Exception | None = None
+
+
+Effect: TypeAlias = Message | Pause | Waiting | Keep | Doing
+Result: TypeAlias = Reply | Lost | Done | None
 Steps: TypeAlias = Generator[Effect, Result, T]
 
 

@@ -30,9 +30,10 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
     `origin` names the thread or ticket the call came from, or is a function of the arguments that does.
     `arguments` turns the bound parameters into what is asked and approved; without it every parameter must be JSON.
     Names in `ignore` (say, `self` or a database handle) are left out of the question, so nothing binds them. `wait` is
-    how many seconds to wait for people before Pending is raised. `obligations` adds handlers by type; each is called
-    with the obligation, and with which call it is about, before the function runs. The PDP is told these types and
-    `log`, for a function also `redact` and `cap`, and denies what obliges to others.
+    how many seconds to wait for people before Pending is raised. `obligations` adds handlers by type, coroutine
+    functions too with an AsyncPdp; each is called with the obligation, and with which call it is about, before the
+    function runs, which it does not if one raises or gives False. The PDP is told these types and `log`, for a function
+    also `redact` and `cap`, and denies what obliges to others.
     """
 
     pdp: Pdp | AsyncPdp
@@ -50,6 +51,11 @@ class guard:  # noqa: N801 - read as a verb where it is used: `@guard(pdp, tool=
     arguments: Callable[[Arguments], Arguments] | None = field(default=None, kw_only=True)
     ignore: Collection[str] = field(default=(), kw_only=True)
     obligations: Mapping[str, Handler] = field(default_factory=lambda: EMPTY, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for kind, handler in self.obligations.items():
+            if isinstance(self.pdp, Pdp) and inspect.iscoroutinefunction(handler):
+                raise TypeError(f"the handler for {kind!r} is a coroutine function: that takes AsyncPdp, not Pdp")
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):

@@ -138,7 +138,7 @@ def judge(pdp: Pdp, event: Event, notes: Notes | None, *, agent: str, wait: floa
     )
     try:
         answer = pdp.perform(pdp.conversation.admit(question, wait=wait, supported=able.keys()))
-        meet(answer, question, able)
+        pdp.perform(meet(answer, question, able))
     except Denied as error:
         return Verdict(allowed=False, reason=f"Countersign denied this call. {error}")
     except Pending as error:

@@ -4,23 +4,27 @@ A PEP declares exactly the types it has a handler for (AuthZEN obligations profi
 at once what would not be done. Nothing here pretends: a line in a log is no notification.
 """
 
+import inspect
 import json
 import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from countersign.pep import credentials, shaping
 from countersign.pep.answer import Answer, PepError
+from countersign.pep.exchange import Doing, Done, Steps
 from countersign.pep.question import Question
 from countersign.pep.shaping import Shape
 from countersign.policy.faults import InvalidError
 from countersign.policy.obligations import KINDS, check_one
 
-Handler: TypeAlias = Callable[[Mapping[str, Any]], None]
+Handler: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[bool | None] | bool | None]
+"""Does what one obligation asks for, or raises or gives False. One that gives an awaitable needs an event loop."""
 Handlers: TypeAlias = Mapping[str, Handler]
 
 NOTIFY_SECONDS: Final = 10.0
@@ -97,7 +101,7 @@ def on_the_command_line(*, notify: str | None, log: Handler | None) -> Handlers:
     return handlers
 
 
-def meet(answer: Answer, question: Question, handlers: Handlers) -> Shape:
+def meet(answer: Answer, question: Question, handlers: Handlers) -> Steps[Shape]:
     """Do all that the answer obliges to; each handler is told which call it is about. The shape for the result.
 
     What can be done is done even where something else cannot, so that a log or a notification of a call that is
@@ -107,15 +111,16 @@ def meet(answer: Answer, question: Question, handlers: Handlers) -> Shape:
     failed: dict[str, Exception] = {}
     ours = []
     for obligation in answer.obligations:
-        kind = str(obligation["type"])
+        name = _named(obligation)
         try:
             _check_form(obligation)
-            handlers[kind]({**obligation, **about, "method": question.method})
-            ours += [obligation] if handlers[kind] is shape_the_result else []
+            handler = handlers[obligation["type"]]
+            yield from _do(handler, {**obligation, **about, "method": question.method})
+            ours += [obligation] if handler is shape_the_result else []
         except InvalidError as error:
-            failed[f"{kind}: {error}"] = error
+            failed[f"{name}: {error}"] = error
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the call must not run
-            failed[kind] = error
+            failed[name] = error
     shape = shaping.PLAIN
     try:
         shape = shaping.of(ours, question.arguments)
@@ -124,6 +129,26 @@ def meet(answer: Answer, question: Question, handlers: Handlers) -> Shape:
     if failed:
         raise CannotComply(answer.evaluation_id, ", ".join(failed)) from next(iter(failed.values()))
     return shape
+
+
+def _do(handler: Handler, told: Mapping[str, Any]) -> Steps[None]:
+    """Raises what the handler raised, and NotDone for any answer but None and True: what is odd is no yes."""
+    done = yield Doing(do=partial(handler, told))
+    if not isinstance(done, Done):
+        raise NotDone("the driver gave no result")
+    if done.error is not None:
+        raise done.error
+    if inspect.iscoroutine(done.value):
+        done.value.close()
+        raise NotDone("its handler is a coroutine function, which takes AsyncPdp")
+    if done.value is not None and done.value is not True:
+        raise NotDone("its handler did not do it")
+
+
+def _named(obligation: Mapping[str, Any]) -> str:
+    """`step-up (obl-1)`: of two of one type, which."""
+    identifier = obligation.get("id")
+    return f"{obligation['type']} ({identifier})" if isinstance(identifier, str) else str(obligation["type"])
 
 
 def _check_form(obligation: Mapping[str, Any]) -> None:

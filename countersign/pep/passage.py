@@ -62,7 +62,7 @@ class Passage:
         """Ask, wait, meet the obligations, claim. Raises a PepError; then nothing has been run."""
         answer = yield from talk.admit(self.question, wait=self.wait, supported=self.obligations.keys())
         try:
-            shape = meet(answer, self.question, self.obligations)
+            shape = yield from meet(answer, self.question, self.obligations)
         except CannotComply as error:
             yield from talk.settle(answer.evaluation_id, Custody.FAILED, Report())
             raise Denied(answer, because=str(error)) from error

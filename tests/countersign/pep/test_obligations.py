@@ -1,7 +1,11 @@
 """What PEPs of ours declare is what they do: a line that is kept, a notification that a program sent, or no run."""
 
+import asyncio
+import contextlib
 import json
 import logging
+import os
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -15,9 +19,12 @@ from countersign.pep.client import AsyncPdp, Pdp
 from countersign.pep.guard import guard
 from countersign.pep.obligations import NotDone, appended_to, on_the_command_line, sent_by
 from countersign.pep.shaping import Failed, Withheld
+from tests.countersign.pep.lookalike import KEY as FAR_KEY
 from tests.countersign.pep.lookalike import FarPdp
 from tests.countersign.pep.test_guard import TOOL, Refunds
 
+ROOT = Path(__file__).parents[3]
+STEP_UP = {"type": "step-up", "id": "obl-7", "properties": {"acr_value": "urn:acme:loa:3"}}
 KEY = "AKIAIOSFODNN7EXAMPLF"
 TOLD = {"type": "notification", "properties": {"to": "#finance"}}
 
@@ -197,6 +204,106 @@ class TestGuard:
                 refunds.call("A-1")
         assert refunds.runs == []
         assert len([one for one in caplog.records if one.name == "countersign.obligations"]) == 2
+
+    @pytest.mark.parametrize("answer", [None, True])
+    def test_runs_after_a_handler_that_did_it(self, far: FarPdp, pdp: Pdp, answer: bool | None) -> None:
+        far.rules[TOOL], far.obligations = "allow", [STEP_UP]
+        refunds = Refunds(pdp, obligations={"step-up": lambda _: answer})
+        assert refunds.call("A-1") == "1.00 of A-1"
+
+    @pytest.mark.parametrize("answer", [False, 0, "", "ok", 1, [], NotImplemented])
+    def test_does_not_run_after_a_handler_that_does_not_say_so(self, far: FarPdp, pdp: Pdp, answer: Any) -> None:
+        far.rules[TOOL], far.obligations = "allow", [STEP_UP]
+        refunds = Refunds(pdp, obligations={"step-up": lambda _: answer})
+        with pytest.raises(Denied, match=r"an obligation could not be met: step-up \(obl-7\)$"):
+            refunds.call("A-1")
+        assert (refunds.runs, far.custody()) == ([], [["reserved", "failed"]])
+
+    def test_names_of_two_of_one_type_the_one_that_was_not_met(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL] = "allow"
+        far.obligations = [{"type": "custom", "id": f"obl-{n}", "properties": {"n": n}} for n in (1, 2, 3)]
+        refunds = Refunds(pdp, obligations={"custom": lambda told: told["properties"]["n"] != 2})
+        with pytest.raises(Denied, match=r"met: custom \(obl-2\)$"):
+            refunds.call("A-1")
+        assert refunds.runs == []
+
+    def test_refuses_a_coroutine_function_for_a_client_that_cannot_wait(self, pdp: Pdp) -> None:
+        async def later(_: Any) -> None: ...
+
+        with pytest.raises(TypeError, match="'step-up' is a coroutine function"):
+            Refunds(pdp, obligations={"step-up": later})
+
+    def test_takes_a_coroutine_that_nobody_awaited_for_nothing_done(self, far: FarPdp, pdp: Pdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [STEP_UP]
+
+        async def later() -> None: ...
+
+        refunds = Refunds(pdp, obligations={"step-up": lambda _: later()})
+        with pytest.raises(Denied, match="step-up"):
+            refunds.call("A-1")
+        assert refunds.runs == []
+
+    async def test_awaits_a_handler_before_it_claims(self, far: FarPdp, apdp: AsyncPdp) -> None:
+        far.rules[TOOL], far.obligations = "allow", [STEP_UP]
+        seen: list[Any] = []
+
+        async def step_up(told: Any) -> bool:
+            await asyncio.sleep(0)
+            seen.append((told["properties"], [list(states) for states in far.custody()]))
+            return True
+
+        @guard(apdp, agent="support-bot", tool=TOOL, method="create", obligations={"step-up": step_up})
+        async def refund() -> str:
+            return "done"
+
+        assert await refund() == "done"
+        assert seen == [(STEP_UP["properties"], [["reserved"]])]
+        assert far.questions()[0]["context"]["supported_obligations"] == ["cap", "log", "redact", "step-up"]
+
+    @pytest.mark.parametrize("how", ["raises", "refuses"])
+    async def test_does_not_run_after_a_coroutine_that(self, far: FarPdp, apdp: AsyncPdp, how: str) -> None:
+        far.rules[TOOL], far.obligations = "allow", [STEP_UP]
+        runs = []
+
+        async def step_up(_: Any) -> bool:
+            await asyncio.sleep(0)
+            if how == "raises":
+                raise LookupError
+            return False
+
+        async with contextlib.AsyncExitStack() as stack:
+            desk = guard(apdp, agent="support-bot", tool=TOOL, method="create", obligations={"step-up": step_up})
+            with pytest.raises(Denied, match="step-up"):
+                await stack.enter_async_context(desk.aduring(order="A-1"))
+                runs.append(1)
+        assert (runs, far.custody()) == ([], [["reserved", "failed"]])
+
+    @pytest.mark.parametrize(("typed", "code"), [("correct horse", 0), ("wrong horse", 4)])
+    def test_example_asks_at_the_terminal(self, far: FarPdp, typed: str, code: int) -> None:
+        far.rules[TOOL] = "allow"
+        far.obligations = [
+            {"type": "step-up", "id": "obl-1", "properties": {"acr_value": "urn:acme:loa:passphrase"}},
+            {"type": "custom", "id": "obl-2", "properties": {"vendor": "acme", "action": "announce"}},
+        ]
+
+        def run(words: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+            environment = {
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "COUNTERSIGN_URL": far.url,
+                "COUNTERSIGN_KEY": FAR_KEY,
+            }
+            return subprocess.run(
+                [sys.executable, str(ROOT / "examples" / "step_up.py"), *arguments], input=words + "\n", text=True,
+                capture_output=True, env=environment | more, start_new_session=True, check=False,
+            )  # fmt: skip
+
+        digest = run("correct horse").stdout.strip()
+        done = run(typed, "A-1001", "250.00", PASSPHRASE_DIGEST=digest)
+        assert done.returncode == code, done.stderr
+        assert ("Refunded 250.00 of order A-1001." in done.stdout) is (code == 0)
+        assert ("could not be met: step-up (obl-1)" in done.stdout) is (code == 4)
+        assert "Announced: payments.refund by support-bot." in done.stdout
 
     def test_leaves_the_result_to_a_handler_of_its_own(self, far: FarPdp, pdp: Pdp) -> None:
         far.rules[TOOL], far.obligations = "allow", [{"type": "cap", "properties": {"bytes": 1}}]

@@ -9,6 +9,7 @@ import jsonschema_rs
 import pytest
 
 from countersign.pep.answer import Answer
+from countersign.pep.client import Pdp
 from countersign.pep.obligations import CannotComply, meet
 from countersign.pep.question import Question
 from countersign.policy import obligations, schema, waiver_terms
@@ -48,6 +49,7 @@ def ignore(_: object) -> None:
     """A handler that can do everything."""
 
 
+PDP = Pdp("http://127.0.0.1:1", "never used")
 ABLE = dict.fromkeys(Kind, ignore)
 
 
@@ -111,12 +113,12 @@ class TestEnforcementPoints:
     def test_are_not_asked_to_do_it_and_the_call_does_not_run(self, obligation: dict[str, Any]) -> None:
         asked: list[object] = []
         with pytest.raises(CannotComply, match="could not be met"):
-            meet(answer(obligation), Question(agent="a", tool="t"), dict.fromkeys(Kind, asked.append))
+            PDP.perform(meet(answer(obligation), Question(agent="a", tool="t"), dict.fromkeys(Kind, asked.append)))
         assert asked == []
 
     @each_good
     def test_are_asked_to_do_what_compiles(self, obligation: dict[str, Any]) -> None:
-        meet(answer({"properties": {}, **obligation}), Question(agent="a", tool="t"), ABLE)
+        PDP.perform(meet(answer({"properties": {}, **obligation}), Question(agent="a", tool="t"), ABLE))
 
     def test_find_what_compiled_as_it_was_written(self) -> None:
         written = one("redact", paths=["/a~1b/*"])
