@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from countersign.policy.values import EMPTY, Mode, Outcome
+from countersign.policy.values import EMPTY, Mode, Outcome, Reason
 from countersign.proof import canonical
 
 _W = TypeVar("_W", bound=StrEnum)
@@ -70,7 +70,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One decision. `allowed` is the only thing that permits; `raw` is the whole answer as it came."""
+    """One decision. `allowed` is the only thing that permits; `raw` is the whole answer as it came.
+
+    `error` says why there is no decision about one of many questions; then it permits nothing.
+    """
 
     allowed: bool
     outcome: Outcome
@@ -84,6 +87,7 @@ class Answer:
     task: Task | None = None
     next_action: NextAction | None = None
     retry_after: float | None = None
+    error: Refused | None = None
     raw: Mapping[str, Any]
 
     @property
@@ -113,7 +117,27 @@ class Pending(PepError):
 
 def parse_answer(body: bytes) -> Answer:
     """One AuthZEN decision with our context. Raises BadAnswer."""
-    raw = _document(body)
+    return _answer(_document(body))
+
+
+def parse_answers(body: bytes) -> tuple[Answer, ...]:
+    """The decisions of an AuthZEN evaluations response, in order. Raises BadAnswer if one of them is none."""
+    items = _document(body).get("evaluations")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise BadAnswer("`evaluations` is no list of objects")
+    return tuple(_unanswered(item) or _answer(item) for item in items)
+
+
+def check_arguments(answer: Answer, ours: str) -> None:
+    """An allow must name our arguments; any answer that names others is about another call. Raises BadAnswer."""
+    told = answer.arguments_digest
+    if told is None and not answer.allowed:
+        return
+    if told != ours:
+        raise BadAnswer(f"the PDP judged other arguments ({told}) than ours ({ours})")
+
+
+def _answer(raw: Mapping[str, Any]) -> Answer:
     decision = raw.get("decision")
     if type(decision) is not bool:
         raise BadAnswer("`decision` is not a boolean")
@@ -138,6 +162,26 @@ def parse_answer(body: bytes) -> Answer:
     if answer.allowed and not answer.evaluation_id:
         raise BadAnswer("an allow without `evaluation_id` cannot be put under custody")
     return answer
+
+
+def _unanswered(raw: Mapping[str, Any]) -> Answer | None:
+    """What stands in the place of an item that could not be decided (AuthZEN, Errors); None for any other."""
+    error = _mapping(raw, "context").get("error")
+    if error is None:
+        return None
+    if not isinstance(error, dict) or type(error.get("status")) is not int or raw.get("decision") is not False:
+        raise BadAnswer("an item has an `error` that cannot be read, or permits all the same")
+    refused = Refused(error["status"], _text(error, "message")[:500], problem=_text(error, "type"))
+    return Answer(
+        allowed=False,
+        outcome=Outcome.DENY,
+        mode=Mode.ENFORCE,
+        evaluation_id="",
+        reason=Reason.UNAVAILABLE.value,
+        messages=(str(refused),),
+        error=refused,
+        raw=raw,
+    )
 
 
 def parse_task(body: bytes) -> Task:

@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from ssl import SSLContext
@@ -17,6 +17,7 @@ from countersign.pep import receipts as kept
 from countersign.pep.answer import Answer, Task, Unavailable
 from countersign.pep.conversation import Conversation, Custody, Report
 from countersign.pep.exchange import Doing, Done, Keep, Lost, Message, Patience, Pause, Reply, Result, Steps, Waiting
+from countersign.pep.many import Semantic
 from countersign.pep.question import Question
 
 T = TypeVar("T")
@@ -101,6 +102,15 @@ class Pdp(_Settings):
         """One decision. Raises Unavailable, BadAnswer or BadQuestion; then the call must not run."""
         return self.perform(self.conversation.evaluate(question))
 
+    def evaluations(
+        self, questions: Sequence[Question], *, semantic: Semantic = Semantic.EXECUTE_ALL
+    ) -> tuple[Answer, ...]:
+        """Many decisions in one request, in the order of the questions; fewer where `semantic` ended it.
+
+        One that could not be decided permits nothing and says why in `error`. Raises as `evaluate` does.
+        """
+        return self.perform(self.conversation.evaluations(questions, semantic))
+
     def submit_request(self, question: Question, answer: Answer) -> Task:
         """Ask people about a denial that can be asked about. Raises Denied if it cannot."""
         return self.perform(self.conversation.submit(question, answer))
@@ -175,6 +185,11 @@ class AsyncPdp(_Settings):
 
     async def evaluate(self, question: Question) -> Answer:
         return await self.perform(self.conversation.evaluate(question))
+
+    async def evaluations(
+        self, questions: Sequence[Question], *, semantic: Semantic = Semantic.EXECUTE_ALL
+    ) -> tuple[Answer, ...]:
+        return await self.perform(self.conversation.evaluations(questions, semantic))
 
     async def submit_request(self, question: Question, answer: Answer) -> Task:
         return await self.perform(self.conversation.submit(question, answer))

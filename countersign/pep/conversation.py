@@ -1,7 +1,7 @@
 """What is said to the PDP and in which order: ask, wait for people, ask again, claim, settle. Pure generators."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
+from countersign.pep import many
 from countersign.pep.answer import (
     Answer,
     Away,
-    BadAnswer,
     Denied,
     NextAction,
     Pending,
@@ -20,16 +20,19 @@ from countersign.pep.answer import (
     Refused,
     Status,
     Task,
+    check_arguments,
     parse_answer,
     parse_task,
 )
 from countersign.pep.exchange import Keep, Message, Patience, Pause, Reply, Steps, Waiting, exchange
+from countersign.pep.many import Semantic
 from countersign.pep.question import Question, encode
 from countersign.policy.values import Outcome
 from countersign.proof import canonical
 
 LOOK = 5.0  # seconds one long poll asks for; short enough that progress is seen and a dead connection noticed
 HASTY = 1.0  # least pause after a poll that came back early with nothing new
+DECIDED = 200  # AuthZEN: a decision comes with 200, whatever it is
 OK = frozenset({200, 201, 202, 204})
 CONFLICT = 409
 
@@ -87,12 +90,25 @@ class Conversation:
         ours = question.arguments_digest()
         body = question.body(attempt=uuid.uuid4().hex)
         reply = yield from self._post("/access/v1/evaluation", body)
-        if reply.status != 200:  # noqa: PLR2004 - AuthZEN: a decision comes with 200, whatever it is
+        if reply.status != DECIDED:
             raise _refusal(reply)
         answer = parse_answer(reply.body)
-        _same_arguments(answer, ours)
+        check_arguments(answer, ours)
         yield Keep(answer=answer)
         return answer
+
+    def evaluations(self, questions: Sequence[Question], semantic: Semantic) -> Steps[tuple[Answer, ...]]:
+        """Ask many at once. Every try carries the same attempts, so that nothing is decided twice."""
+        if not questions:
+            return ()
+        asked = many.ask(questions, semantic)
+        reply = yield from self._post("/access/v1/evaluations", asked.body)
+        if reply.status != DECIDED:
+            raise _refusal(reply)
+        answers = asked.answers(reply.body)
+        for answer in answers:
+            yield Keep(answer=answer)
+        return answers
 
     def submit(self, question: Question, answer: Answer) -> Steps[Task]:
         """Ask people, where the answer did not already do so. The same denial always gives the same request."""
@@ -246,15 +262,6 @@ class Conversation:
         if unknown:
             yield from self.settle(answer.evaluation_id, Custody.FAILED, Report())
             raise Denied(answer, because=f"allowed only with obligations this PEP cannot meet: {', '.join(unknown)}")
-
-
-def _same_arguments(answer: Answer, ours: str) -> None:
-    """An allow must name our arguments; any answer that names others is about another call."""
-    told = answer.arguments_digest
-    if told is None and not answer.allowed:
-        return
-    if told != ours:
-        raise BadAnswer(f"the PDP judged other arguments ({told}) than ours ({ours})")
 
 
 def _denial(answer: Answer) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class Question:
 
     def body(self, *, attempt: str) -> bytes:
         """The request body. Raises BadQuestion where a value has no exact JSON form."""
+        return encode(self.members(attempt=attempt))
+
+    def members(self, *, attempt: str) -> dict[str, Any]:
+        """The same as it stands in a request for many."""
         context = self.context() | {"attempt": attempt}
         if self.approval is not None:
             context["approval"] = self.approval
@@ -61,7 +65,7 @@ class Question:
             context["origin"] = self.origin
         if self.supported_obligations is not None:
             context["supported_obligations"] = list(self.supported_obligations)
-        return encode(self.entities() | {"context": context})
+        return self.entities() | {"context": context}
 
     def entities(self) -> dict[str, Any]:
         """Subject, action and resource, as evaluation and access request both need them."""

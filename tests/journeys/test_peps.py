@@ -3,16 +3,23 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
+import httpx2
 import mcp_types as types
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from countersign.pep.answer import Denied, Pending
+from countersign.pep import many
+from countersign.pep.answer import Denied, Pending, Refused, Status
 from countersign.pep.client import AsyncPdp, Pdp
+from countersign.pep.conversation import Custody
 from countersign.pep.guard import guard
+from countersign.pep.many import Semantic
+from countersign.pep.question import Question
+from countersign.policy.values import Outcome
 from tests.journeys.conftest import NewWorld
 from tests.journeys.console import ROOT
 from tests.journeys.server import until
@@ -80,6 +87,51 @@ class TestGuard:
                 tasks.start_soon(anyio.to_thread.run_sync, approve_what_comes, erin)
                 assert await pay("A-1", "250.00") == "250.00 of A-1"
         assert ran == ["250.00"]
+
+
+def refund(order: str, amount: str, **changes: Any) -> Question:
+    return Question(
+        **TOOL | {"arguments": {"order": order, "amount": amount}, "transaction": f"many-{order}"} | changes
+    )
+
+
+class TestManyQuestions:
+    def test_are_answered_in_one_request_each_as_if_alone(self, acme: World, tmp_path: Path):
+        receipts = tmp_path / "receipts.jsonl"
+        asked = [
+            refund("A-1", "10.00"),
+            refund("A-2", "250.00", open_request=True),
+            refund("A-3", "a lot"),
+            refund("A-5", "20.00", origin={"kind": "carrier pigeon"}),
+        ]
+        with Pdp(acme.url, acme.key, receipts=receipts) as pdp:
+            small, big, odd, broken = pdp.evaluations(asked)
+            pdp.report(small.evaluation_id, Custody.EXECUTING)
+            with pytest.raises(Refused):
+                pdp.report(small.evaluation_id, Custody.EXECUTING)
+            assert big.task is not None
+            assert pdp.request(big.task.id).status is Status.PENDING
+            ended = pdp.evaluations(asked, semantic=Semantic.DENY_ON_FIRST_DENY)
+            assert [answer.outcome for answer in ended] == [Outcome.ALLOW, Outcome.ESCALATE]
+            assert [answer.allowed for answer in pdp.evaluations(asked, semantic=Semantic.PERMIT_ON_FIRST_PERMIT)] == [
+                True
+            ]
+        assert [answer.outcome for answer in (small, big, odd)] == [Outcome.ALLOW, Outcome.ESCALATE, Outcome.DENY]
+        assert odd.reason == "arguments_schema"
+        assert broken.error is not None
+        assert (broken.allowed, broken.error.status) == (False, 400)
+        assert len(receipts.read_text().splitlines()) == 3 + 2 + 1
+
+    async def test_are_decided_once_if_the_answer_is_asked_for_again(self, acme: World):
+        asked = many.ask([refund("A-1", "10.00"), refund("A-2", "10.00")], Semantic.EXECUTE_ALL)
+        headers = {"authorization": f"Bearer {acme.key}", "content-type": "application/json"}
+        async with httpx2.AsyncClient(base_url=acme.url, headers=headers) as line:
+            first, again = [await line.post("/access/v1/evaluations", content=asked.body) for _ in range(2)]
+        async with AsyncPdp(acme.url, acme.key) as pdp:
+            anew = await pdp.evaluations([refund("A-1", "10.00"), refund("A-2", "10.00")])
+        ids = [[answer.evaluation_id for answer in asked.answers(reply.content)] for reply in (first, again)]
+        assert ids[0] == ids[1]
+        assert {answer.evaluation_id for answer in anew}.isdisjoint(ids[0])
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

@@ -143,6 +143,19 @@ class FarPdp:
             self.attempts[context["attempt"]] = (action, answer)
             return 200, answer
 
+    def evaluations(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        last = {"deny_on_first_deny": False, "permit_on_first_permit": True}.get(
+            body["options"]["evaluations_semantic"]
+        )
+        answers = []
+        for item in body["evaluations"]:
+            status, answer = self.evaluate(item)
+            error = {"status": status, "type": "urn:countersign:problem:x", "message": str(answer.get("title"))}
+            answers.append(answer if status == 200 else {"decision": False, "context": {"error": error}})
+            if answers[-1]["decision"] is last:
+                break
+        return 200, {"evaluations": answers}
+
     def _judge(self, body: dict[str, Any], context: dict[str, Any], action: str) -> dict[str, Any]:
         outcome = self.rules.get(body["resource"]["id"], "deny")
         reason = {"allow": "rule", "deny": "no_rule", "escalate": "approval_required"}[outcome]
@@ -275,6 +288,7 @@ class FarPdp:
         wait = float(parse_qs(parts.query).get("wait", ["0"])[0])
         doors = {
             ("POST", "/access/v1/evaluation"): lambda: self.evaluate(body),
+            ("POST", "/access/v1/evaluations"): lambda: self.evaluations(body),
             ("POST", "/access/v1/outcomes"): lambda: self.outcome(body, headers),
             ("POST", "/access/v1/requests"): lambda: self.submit(body, headers),
             ("POST", f"/access/v1/requests/{identifier}/cancel"): lambda: self.cancel(identifier, headers),
