@@ -159,4 +159,6 @@ def _json(value: Any) -> bytes:
     try:
         return canonical.dumps(value)
     except canonical.NotCanonical as error:
-        raise Withheld("it is no JSON value, which alone can be looked into") from error
+        why = str(error)
+    # Out here, so that nothing hangs on it: below a text that cannot be encoded there is an error that holds the text.
+    raise Withheld(f"only a JSON value can be looked into ({why})")

@@ -60,8 +60,9 @@ class TestResult:
     )
     def test_is_withheld_if_it_cannot_be_looked_into(self, value):
         for shape in (Shape(redacts=True), Shape(most=1000)):
-            with pytest.raises(Withheld, match="has been run"):
+            with pytest.raises(Withheld, match="has been run") as caught:
                 shape.of(value)
+            assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
     def test_is_looked_into_as_the_json_it_becomes(self):
         shape = Shape(True, (("ibans", "*"),))
