@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from approvals.views import waivers_values as values
+from countersign.policy.obligations import KINDS as KINDS_OF_OBLIGATION
 from countersign.policy.waiver_terms import MAX_CONTROLS
 
 
@@ -51,7 +52,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 _EVERY: Final = About("How often it is looked at", "Such as 30s, 5m or 1h; 5m if left out.", optional=True)
 _ABOUT: Final[Mapping[str, About]] = {
-    "type": About("What it must do", "Such as notification, redact, log, cap or second_verifier."),
+    "type": About("What it must do", f"One of {', '.join(KINDS_OF_OBLIGATION)}."),
     "properties": About("With", "One a line, such as to: #finance", optional=True, sort="many"),
     "person": About("Who confirms", "They find a button on the page of the exception.", list="people"),
     "link": About("Where it is written", "An address with what they confirm.", optional=True),

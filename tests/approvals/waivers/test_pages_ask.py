@@ -136,6 +136,7 @@ class TestControls:
     def test_are_added_and_taken_away_without_a_script(self, ours: World) -> None:
         client = signed_in(ours.dana)
         page = text(press(client, "add", typed(ours, add="probe", **{"control-0-kind": "obligation"})))
+        assert "One of cap, custom, log, notification, redact, step-up." in page
         assert 'name="control-1-url"' in page
         kept = {
             "control-0-kind": "obligation",
