@@ -11,7 +11,7 @@ from approvals import handle, requests
 from approvals.models import AccessRequest, Approval, Status
 from approvals.requests import Ask
 from countersign.policy.values import Because, Outcome, Reason, Verdict
-from countersign.policy.waivers import Lifted
+from countersign.policy.waivers import Lifted, Waivers, lift
 from countersign.proof import canonical
 from countersign.proof.events import Event
 from enforcement import arap, attempts, batch, binding, parse, published, telling
@@ -50,21 +50,28 @@ def repeated(step: Step, moment: Moment) -> bytes | None:
     given = attempts.find(moment.cursor, [name]).get(name)
     if given is None:
         return None
-    allowed_now = attempts.permits(given.answer) and _rests_on_the_same(step, given)
+    allowed_now = attempts.permits(given.answer) and _rests_on_the_same(step, given, moment)
     return given.again(attempts.digest_of(step.asked.call), allowed_now=allowed_now)
 
 
-def _rests_on_the_same(step: Step, given: Given) -> bool:
+def _rests_on_the_same(step: Step, given: Given, moment: Moment) -> bool:
     """Whether that allow was given for the very approval that is presented now, which nobody took back since, or under
-    a waiver where one would let the call through now. Presenting some approval makes no other allow good again.
+    a waiver that would let the call through now. Presenting some approval makes no other allow good again.
     """
     evaluation_id = canonical.loads_object(given.answer)["context"]["evaluation_id"]
     predicate = (ledger.find(step.world.tenant, evaluation_id) or {}).get("predicate", {})
     if step.asked.approval is None:
-        return step.lifted is not None and "waiver" in predicate
+        return "waiver" in predicate and _still_lifts(step, predicate["waiver"]["id"], moment)
     approval = predicate.get("entitlement", {}).get("approval")
     unrevoked = Approval.objects.filter(pk=approval, tenant_id=step.world.tenant_id, revoked_at__isnull=True)
     return bool(approval == step.asked.approval and unrevoked.exists())
+
+
+def _still_lifts(step: Step, waiver_id: str, moment: Moment) -> bool:
+    """Whether that very waiver would let the call through if it had a use left: the last may have been this call's."""
+    world = step.world
+    known = [one for one in (*world.waivers.all, *world.used_up.all) if one.id == waiver_id]
+    return lift(Waivers(known), world.bundle, step.asked.call, step.verdict, now=moment.now) is not None
 
 
 def answer(step: Step, moment: Moment) -> bytes:

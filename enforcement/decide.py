@@ -118,11 +118,13 @@ def _judge(caller: Caller, asked: Asked) -> Step:
 
 
 def verdict_on(asked: Asked, world: World, *, now: datetime) -> tuple[Verdict, Lifted | None]:
-    """What the policy says of it, and the waiver that would let it through. Pure."""
+    """What the policy says of it, and the waiver that would let it through, or may have let this very attempt. Pure."""
     verdict = unsettled.judged(world, asked.call, evaluate(world.bundle, asked.call, now=now))
     lifted = None
     if verdict.held_up and world.waivers.all and not asked.approval:
         lifted = lift(world.waivers, world.bundle, asked.call, verdict, now=now)
+    if lifted is None and asked.attempt is not None and verdict.held_up and world.used_up.all and not asked.approval:
+        lifted = lift(world.used_up, world.bundle, asked.call, verdict, now=now)
     if asked.supported is not None:
         verdict, lifted = obliging.judged(world, asked, verdict, lifted, now=now)
     return verdict, lifted

@@ -32,6 +32,8 @@ class World:
     policy: Mapping[str, Any]
     registry: Mapping[str, Any]
     waivers: Waivers
+    used_up: Waivers
+    """Waivers without a use left: an answer that one gave may have been lost."""
     unsettled: Unsettled
     """What may have run already: nobody knows how it ended, and no person has said yet."""
     memo: Memo[Any] = field(default_factory=lambda: Memo(REMEMBERED), compare=False, repr=False)
@@ -98,7 +100,7 @@ def _remember(found: Snapshot) -> World:
 
 def build(found: Snapshot, *, before: World | None = None) -> World:
     """The world of one snapshot. Waivers are read only if they changed since the world `before`."""
-    same = before is not None and before.snapshot.waiver_revision == found.waiver_revision
+    same = before if before is not None and before.snapshot.waiver_revision == found.waiver_revision else None
     return World(
         snapshot=found,
         tenant=found.tenant,
@@ -107,6 +109,7 @@ def build(found: Snapshot, *, before: World | None = None) -> World:
         bundle=found.bundle,
         policy={"revision": found.release_revision, "digest": found.release_digest},
         registry={"revision": found.registry_revision},
-        waivers=before.waivers if before is not None and same else live.load(found.tenant_id),
+        waivers=same.waivers if same else live.load(found.tenant_id),
+        used_up=same.used_up if same else live.used_up(found.tenant_id),
         unsettled=blocking.of_tenant(found.tenant_id),
     )

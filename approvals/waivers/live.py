@@ -3,6 +3,9 @@
 import logging
 from typing import Final
 
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
 from approvals.waivers.models import State, Waiver
 from countersign.policy import waiver_scope, waiver_terms
 from countersign.policy.faults import InvalidError
@@ -18,8 +21,19 @@ _compiled: Memo[Compiled] = Memo(_KEPT)  # by id and version: neither terms nor 
 
 
 def load(tenant_id: int) -> Waivers:
-    """Those in force, whether or not their time has come. A row that nobody can read lifts nothing."""
-    rows = Waiver.objects.filter(tenant_id=tenant_id, state=State.ACTIVE)
+    """Those in force, whether or not their time has come."""
+    return _compiled_of(Waiver.objects.filter(tenant_id=tenant_id, state=State.ACTIVE))
+
+
+def used_up(tenant_id: int) -> Waivers:
+    """Those without a use left, while their time is not over: they let nobody through, but an answer that was lost is
+    given again.
+    """
+    return _compiled_of(Waiver.objects.filter(tenant_id=tenant_id, state=State.USED_UP, expires_at__gt=Now()))
+
+
+def _compiled_of(rows: QuerySet[Waiver]) -> Waivers:
+    """A row that nobody can read lifts nothing."""
     return Waivers([one for row in rows.iterator() if (one := _of(row)) is not None])
 
 

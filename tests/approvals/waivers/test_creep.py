@@ -18,8 +18,9 @@ from approvals.waivers import ending, moving, using
 from approvals.waivers.models import ControlKind, State
 from approvals.waivers.moving import SYSTEM
 from countersign.policy.faults import InvalidError
+from enforcement import memory
 from evidence import clock, ledger
-from registry import people
+from registry import people, snapshot
 from registry.models import Tool
 from tests.approvals.asking import vote
 from tests.approvals.waivers.excepting import RULE, asked, at, call, easy, granted, over
@@ -29,6 +30,14 @@ from tests.worlds import AGENT, BLUEPRINT, POLICY, World
 
 AS_BEFORE = (False, "escalate", "approval_required")
 WAIVED = (True, "allow", "waiver")
+ELSEWHERE = {"agents": [AGENT], "tools": ["payments.refund"], "methods": ["get"]}
+DENYING = """\
+version: 1
+name: denying
+rules:
+  - {id: refunds-over-100, match: {agents: ["**"]}, effect: deny, waivable: true}
+  - {id: all, match: {agents: ["**"]}, effect: allow}
+"""
 REFUND = yaml.safe_load(BLUEPRINT)["tools"][0]
 
 
@@ -193,6 +202,38 @@ class TestUses:
         first, again = (call(ours, attempt="one") for _ in range(2))
         assert first.body == again.body
         assert uses(waiver) == 1
+
+    @pytest.mark.parametrize("effect", ["escalate", "deny"])
+    @pytest.mark.parametrize("learnt", ["in the same world", "in another", "in another process"])
+    def test_abuse_148_nor_one_whose_answer_to_the_last_use_was_lost(self, effect: str, learnt: str) -> None:
+        own = easy()
+        if effect == "deny":
+            own.with_policy(DENYING)
+        waiver = granted(own, max_uses=1)
+        first = call(own, attempt="one")
+        assert first.told == WAIVED
+        if learnt == "in another":
+            granted(own, match=ELSEWHERE)
+        elif learnt == "in another process":
+            memory.forget()
+            snapshot.forget()
+        assert call(own, attempt="one").body == first.body
+        assert uses(waiver) == 1
+        assert call(own, attempt="two").told[:2] == (False, effect)
+
+    @pytest.mark.parametrize("uses", [None, 1], ids=["in force", "used up"])
+    def test_creep_21_makes_no_allow_good_again_that_another_gave(self, ours: World, uses: int | None) -> None:
+        """The one it was given under was taken back; that there is or was one more like it does not help."""
+        gone = granted(ours)
+        assert call(ours, attempt="one").told == WAIVED
+        ending.revoke(gone.pk, tenant_id=ours.tenant.pk, by=ours.carol, why="enough", now=clock.now())
+        granted(ours, max_uses=uses)
+        assert call(ours, attempt="two").told == WAIVED
+        for known in (True, False):
+            if not known:
+                memory.forget()
+                snapshot.forget()
+            assert call(ours, attempt="one").status == 409
 
     def test_creep_21_makes_no_allow_good_again_that_took_none(self) -> None:
         """Allowed by policy alone, then asked for again where people are asked now and a waiver would lift that."""
