@@ -15,11 +15,11 @@ from countersign.policy.waivers import Lifted, Waivers, lift
 from countersign.proof import canonical
 from countersign.proof.events import Event
 from enforcement import arap, attempts, batch, binding, parse, published, telling
+from enforcement.asked import Asked
 from enforcement.attempts import Given
 from enforcement.memory import World
 from enforcement.models import Escalation
 from enforcement.moments import Moment
-from enforcement.parse import Asked
 from enforcement.telling import Said
 from evidence import kept, keys, ledger
 from evidence.keys import Purpose

@@ -39,6 +39,7 @@ from enforcement import (
     unsettled,
     waived,
 )
+from enforcement.asked import Asked
 from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.budgets import Asks, Plan
@@ -47,7 +48,6 @@ from enforcement.group import NotAsked, Stale
 from enforcement.judged import Judged
 from enforcement.many import Item, Many
 from enforcement.memory import World
-from enforcement.parse import Asked
 from enforcement.principals import Unproven
 from enforcement.problems import Kind, Problem, unavailable
 from enforcement.telling import Said, Told

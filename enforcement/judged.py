@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from countersign.policy.values import Mode
+from enforcement.asked import Asked
 from enforcement.budgets import Asks, Claim
 from enforcement.memory import World
-from enforcement.parse import Asked
 from enforcement.telling import Told
 from registry.snapshot import KeyView
 

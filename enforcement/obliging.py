@@ -11,8 +11,8 @@ from datetime import datetime
 from countersign.policy.obligations import KINDS
 from countersign.policy.values import Because, Outcome, Reason, Verdict
 from countersign.policy.waivers import Lifted, lift
+from enforcement.asked import Asked
 from enforcement.memory import World
-from enforcement.parse import Asked
 
 SUPPORTED = KINDS
 """What discovery says policies and waivers oblige to."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from countersign.proof import base64text, canonical, digests
-from enforcement import authn, decide, executions, http, moments, parse, pool, repeats, spending
+from enforcement import authn, checks, decide, executions, http, moments, parse, pool, repeats, spending
 from enforcement.authn import Caller
 from enforcement.executions import Report
 from enforcement.group import Stale
@@ -80,7 +80,7 @@ def _principal(document: Mapping[str, Any]) -> str | None:
         return None
     named = document["principal"]
     identifier = named.get("id") if isinstance(named, dict) else None
-    if not isinstance(identifier, str) or not 0 < len(identifier) <= parse.MAX_ID:
+    if not isinstance(identifier, str) or not 0 < len(identifier) <= checks.MAX_ID:
         raise Problem(Kind.MALFORMED, "`principal` must be an object with an `id`, as in the question.")
     return identifier
 

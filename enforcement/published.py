@@ -4,7 +4,7 @@ from django.conf import settings
 
 from approvals import bundles
 from countersign.proof import canonical
-from enforcement import parse, pool
+from enforcement import checks, pool
 from enforcement.http import JSON, Response
 from evidence import tokens
 
@@ -24,7 +24,7 @@ async def document(path: str) -> Response:
 
 def schema() -> dict[str, object]:
     """JSON Schema of the augmentations of a submission: none is required, and other members are let be."""
-    text = {"type": "string", "maxLength": parse.MAX_JUSTIFICATION}
+    text = {"type": "string", "maxLength": checks.MAX_JUSTIFICATION}
     wishes = {"requested_until": {"type": "string", "format": "date-time"}, "emergency": {"type": "boolean"}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -26,6 +26,7 @@ from enforcement import (
     budgets,
     caps,
     chance,
+    closing,
     decide,
     http,
     moments,
@@ -35,6 +36,7 @@ from enforcement import (
     principals,
     telling,
 )
+from enforcement.asked import Asked
 from enforcement.authn import Caller
 from enforcement.budgets import Claim, Demand
 from enforcement.clock import at, clock
@@ -42,7 +44,6 @@ from enforcement.group import Stale
 from enforcement.http import Request, Response
 from enforcement.moments import Moment
 from enforcement.paging import Page
-from enforcement.parse import Asked
 from enforcement.pool import Pool
 from enforcement.principals import Unproven
 from enforcement.problems import unavailable
@@ -181,7 +182,7 @@ def _called(query: Query, caller: Caller, name: str) -> Call:
     call = search.filled(query.asked.call, query.part, name)
     if not caller.world.unsettled.actions:
         return call
-    action = parse.closed(call, caller.world)
+    action = closing.closed(call, caller.world)
     return replace(call, action=action, action_digest=digests.action_digest(action))
 
 

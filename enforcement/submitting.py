@@ -7,12 +7,12 @@ from approvals import bundles, callbacks, handle, requests
 from approvals.models import AccessRequest, Status
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Mode, Outcome
-from enforcement import asking, authn, binding, parse, unsettled
+from enforcement import asking, authn, binding, checks, parse, unsettled
+from enforcement.asked import Asked
 from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.clock import clock
 from enforcement.moments import Moment
-from enforcement.parse import Asked
 from enforcement.problems import Kind, Problem
 from evidence import kept, keys
 
@@ -110,7 +110,7 @@ def _denied(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> St
     if found is None:
         raise Problem(Kind.EXPIRED_DENIAL, "The arguments of this denial have been erased; evaluate again.")
     asked.salt, asked.commitment = found.salt, escalation.commitment
-    asked.origin = parse.origin(submission.get("context", {})) or asked.origin
+    asked.origin = checks.origin(submission.get("context", {})) or asked.origin
     return Step(asked, caller.key, caller.world, escalation.evaluation_id, verdict, clock.offset)
 
 
@@ -122,8 +122,8 @@ def _justification(submission: Mapping[str, Any], asked: Asked) -> str:
     said = context.get("business_justification", context.get("justification", asked.justification))
     if not isinstance(said, str):
         raise Problem(Kind.MALFORMED, "`context.business_justification` must be a string.")
-    if len(said) > parse.MAX_JUSTIFICATION:
-        raise Problem(Kind.UNREPRESENTABLE, f"A justification has at most {parse.MAX_JUSTIFICATION} characters.")
+    if len(said) > checks.MAX_JUSTIFICATION:
+        raise Problem(Kind.UNREPRESENTABLE, f"A justification has at most {checks.MAX_JUSTIFICATION} characters.")
     return said
 
 

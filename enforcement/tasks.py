@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from approvals import bundles, handle, requests
 from approvals.models import AccessRequest, Bundle, Status
-from enforcement import authn, http, outcomes, parse, pool, repeats, submitting, waiting
+from enforcement import authn, checks, http, outcomes, parse, pool, repeats, submitting, waiting
 from enforcement.authn import Caller
 from enforcement.http import Request, Response
 from enforcement.moments import Moment
@@ -50,7 +50,7 @@ async def cancel(request: Request, caller: Caller, task_id: str) -> Response:
     if not isinstance(reason, str) or not isinstance(comment, str):
         raise Problem(Kind.MALFORMED, "`reason` and `comment` must be strings.")
     words = f"{reason}: {comment}" if reason and comment else reason or comment
-    words = words[: parse.MAX_JUSTIFICATION]
+    words = words[: checks.MAX_JUSTIFICATION]
     body = {"cancel": task_id, "said": words}
 
     def work(who: Caller, moment: Moment) -> dict[str, Any]:

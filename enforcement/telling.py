@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from countersign.policy.values import Because, Mode, Outcome, Reason, Requirement, Risk, Verdict
 from countersign.proof import base64text, canonical
+from enforcement.asked import Asked
 from enforcement.memory import World
-from enforcement.parse import Asked
 from evidence.journal import timestamp
 from registry.snapshot import KeyView
 

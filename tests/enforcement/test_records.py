@@ -1,15 +1,17 @@
 """What is written quickly is what would be written slowly, byte for byte."""
 
 import json
+from copy import deepcopy
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from countersign.proof import canonical, receipt, statement
+from countersign.proof import canonical, digests, receipt, statement
 from countersign.proof.events import Event
-from enforcement import authn, batch, budgets, decide, memory, parse, telling
+from enforcement import authn, batch, budgets, checks, decide, memory, parse, shape, telling
 from enforcement.clock import clock
+from enforcement.problems import Problem
 from evidence import journal, keys
 from evidence.keys import Purpose
 from tests.enforcement.machine import big, question
@@ -93,7 +95,7 @@ class TestQuestion:
         own = caller(acme).world
         text = json.dumps(body).encode()
         quick, slow = parse.evaluation(text, own), parse.question(parse.document(text), text, own)
-        slow.salt, slow.commitment = quick.salt, parse.digests.commitment(quick.salt, quick.call.action_digest)
+        slow.salt, slow.commitment = quick.salt, digests.commitment(quick.salt, quick.call.action_digest)
         assert quick == slow
 
     @given(st.dictionaries(
@@ -109,6 +111,57 @@ class TestQuestion:
         assert _outcome(lambda: parse.evaluation(text, own)) == _outcome(
             lambda: parse.question(parse.document(text), text, own)
         )
+
+    @given(st.data())
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=500, deadline=None)
+    def test_has_words_for_all_that_has_another_shape(self, data):
+        """And takes nothing that would have none; what is right in shape may be wrong in what it says."""
+        members = deepcopy(question(**FULL))
+        paths = st.lists(st.sampled_from(_paths(members)), min_size=1, max_size=3)
+        for path, value in ((path, data.draw(OTHERWISE)) for path in data.draw(paths)):
+            _put(members, path, value)
+        words = _words_for(members)
+        if shape.read(members) is None:
+            assert words
+        else:
+            assert not words or "tokens" in words or "origin" in words
+
+
+FULL = {
+    "usage": {"tokens": 3}, "attempt": "a", "approval": {"id": "apr_1", "state": "s"}, "open_request": True,
+    "justification": "Please.", "session": "s", "transaction": "t", "principal": {"type": "user", "id": "dana"},
+    "environment": {"cwd": "/"}, "supported_obligations": ["log"], "origin": {"kind": "jira", "issue": "OPS-1"},
+}  # fmt: skip
+ABSENT = object()
+OTHERWISE = st.sampled_from(
+    [ABSENT, None, True, 0, -1, 1.5, "", "x", "é" * 200, "x" * 201, "x" * 301, "x" * 4001, [], [""], ["x"], ["x" * 201],
+     [1], ["x"] * 101, {}, {"id": "x"}, {"type": "x"}, {"type": "x", "id": "x"}, {"name": "x"}, {"tokens": -1}]
+)  # fmt: skip
+
+
+def _paths(value, path=()):
+    found = [path] if path else []
+    for name, child in value.items() if isinstance(value, dict) else ():
+        found += _paths(child, (*path, name))
+    return found
+
+
+def _put(members, path, value):
+    """Where there is such a place still."""
+    *above, last = path
+    for name in above:
+        members = members.get(name) if isinstance(members, dict) else None
+    if isinstance(members, dict):
+        members.pop(last, None)
+        members |= {} if value is ABSENT else {last: deepcopy(value)}
+
+
+def _words_for(members):
+    try:
+        checks.check(members)
+    except Problem as problem:
+        return problem.detail
+    return ""
 
 
 _remembered: dict[str, memory.World] = {}
