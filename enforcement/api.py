@@ -18,6 +18,7 @@ from enforcement import (
     published,
     search,
     tasks,
+    turns,
     verification,
 )
 from enforcement.http import Request, Response
@@ -29,7 +30,7 @@ OUTCOMES = "/access/v1/outcomes"
 PREFIXES = ("/access/v1/", discovery.PATH)
 """What begins like this is a machine's, and comes to this room."""
 
-_ASKING = {discovery.EVALUATION: decide.evaluation, discovery.EVALUATIONS: decide.evaluations}
+_ASKING = {discovery.EVALUATION: decide.evaluation, discovery.EVALUATIONS: turns.evaluations}
 _request_id = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
 _JSON = "application/json"
 

@@ -1,18 +1,13 @@
-"""One evaluation request in, or many in one, durable answers out. The only file that knows the order of the steps.
+"""One evaluation request in, its durable answer out. The only file that knows the order of the steps.
 
 credential → reach → policy (agent, tool, group, method, intent, schema, rules) → unsettled run → waiver → approval →
 caps → record.
 What was judged in an older world, or by a clock that is wrong, goes through all of it again.
 """
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
-from typing import NamedTuple, cast
-
-from django.conf import settings
 
 from countersign import ids
 from countersign.policy.evaluate import evaluate
@@ -21,14 +16,11 @@ from countersign.policy.waivers import Lifted, lift
 from enforcement import (
     approved,
     asking,
-    attempts,
     authn,
     budgets,
     chance,
     commit,
-    group,
     judged,
-    many,
     memory,
     moments,
     obliging,
@@ -44,12 +36,11 @@ from enforcement.asking import Step
 from enforcement.authn import Caller
 from enforcement.budgets import Asks, Plan
 from enforcement.clock import at, clock
-from enforcement.group import NotAsked, Stale
+from enforcement.group import Stale
 from enforcement.judged import Judged
-from enforcement.many import Item, Many
 from enforcement.memory import World
 from enforcement.principals import Unproven
-from enforcement.problems import Kind, Problem, unavailable
+from enforcement.problems import unavailable
 from enforcement.telling import Said, Told
 
 ROUNDS = 4
@@ -64,36 +55,12 @@ async def evaluation(headers: Mapping[str, str], body: bytes) -> bytes:
         # A large body may take long to judge (an SQL text, a hundred thousand numbers): nobody else must wait for it.
         try:
             step = judge(caller, body) if len(body) <= AT_ONCE else await pool.run(judge, caller, body)
-            return await _answer(step)
+            return await answer(step)
         except Unproven as unproven:
             await principals.prove(unproven, caller.world)
         except Stale as stale:
             await renew(stale)
     raise unavailable("The policy changes faster than this call can be judged.")
-
-
-async def evaluations(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The answers to an AuthZEN evaluations request, in order. Raises Problem for what concerns all of them.
-
-    All that needs no transaction of its own is decided in one COMMIT. What was judged in an older world is judged
-    again; what has its answer by then keeps it.
-    """
-    caller = await authn.caller(headers)
-    authn.check_speaks(caller.key)
-    asked = await pool.run(many.read, body, limit=settings.COUNTERSIGN.body_limit)
-    if asked is None:
-        return await evaluation(headers, body)
-    answers: Answers = {}
-    for _ in range(ROUNDS):
-        try:
-            turns = await pool.run(_turns, caller, asked, answers)
-            await _answer_in_turn(await _proven(turns, asked, headers), answers, ends_at=asked.ends_at)
-        except Stale as stale:
-            await renew(stale)
-            caller = await authn.caller(headers)
-        else:
-            return many.written(answers)
-    raise unavailable("The policy changes faster than these calls can be judged.")
 
 
 async def renew(stale: Stale) -> World:
@@ -107,10 +74,11 @@ async def renew(stale: Stale) -> World:
 def judge(caller: Caller, body: bytes) -> Step:
     """Everything that needs no database. Raises Problem."""
     authn.check_speaks(caller.key)
-    return _judge(caller, parse.evaluation(body, caller.world))
+    return judge_asked(caller, parse.evaluation(body, caller.world))
 
 
-def _judge(caller: Caller, asked: Asked) -> Step:
+def judge_asked(caller: Caller, asked: Asked) -> Step:
+    """As `judge`, of a question that is read already."""
     authn.check_reach(caller.key, asked.call.subject_type, asked.call.subject_id)
     offset = clock.offset
     verdict, lifted = verdict_on(asked, caller.world, now=at(offset))
@@ -118,118 +86,23 @@ def _judge(caller: Caller, asked: Asked) -> Step:
 
 
 def verdict_on(asked: Asked, world: World, *, now: datetime) -> tuple[Verdict, Lifted | None]:
-    """What the policy says of it, and the waiver that would let it through, or may have let this very attempt. Pure."""
+    """What the policy says of it, and the waiver that would let it through. Pure."""
     verdict = unsettled.judged(world, asked.call, evaluate(world.bundle, asked.call, now=now))
-    lifted = None
-    if verdict.held_up and world.waivers.all and not asked.approval:
-        lifted = lift(world.waivers, world.bundle, asked.call, verdict, now=now)
-    if lifted is None and asked.attempt is not None and verdict.held_up and world.used_up.all and not asked.approval:
-        lifted = lift(world.used_up, world.bundle, asked.call, verdict, now=now)
+    lifted = _lifted(asked, world, verdict, now=now) if verdict.held_up and not asked.approval else None
     if asked.supported is not None:
         verdict, lifted = obliging.judged(world, asked, verdict, lifted, now=now)
     return verdict, lifted
 
 
-# --- many at once
-
-Answers = dict[int, bytes | Exception]
-"""By place in the request. An exception is a Problem, told in that place."""
-
-
-class Turn(NamedTuple):
-    """One item of a request. Judged: it joins the group; a Step needs a transaction of its own."""
-
-    place: int
-    step: Judged | Step | Problem
-
-    @property
-    def joins(self) -> bool:
-        return isinstance(self.step, Judged)
+def _lifted(asked: Asked, world: World, verdict: Verdict, *, now: datetime) -> Lifted | None:
+    """By a waiver in force, or else by one whose last use may have been this attempt's: it serves no other."""
+    found = lift(world.waivers, world.bundle, asked.call, verdict, now=now)
+    if found is None and asked.attempt is not None:
+        found = lift(world.used_up, world.bundle, asked.call, verdict, now=now)
+    return found
 
 
-def _turns(caller: Caller, asked: Many, answers: Answers) -> list[Turn]:
-    """Every item that has no answer yet, judged."""
-    return [Turn(place, _turn(caller, item)) for place, item in enumerate(asked.items) if place not in answers]
-
-
-def _turn(caller: Caller, item: Item | Problem) -> Judged | Step | Problem:
-    try:
-        if isinstance(item, Problem):
-            return item
-        read = parse.plain if item.plain else parse.question
-        step = _judge(caller, read(item.members, item.body, caller.world))
-        return grouped(step) or step
-    except Problem as problem:
-        return problem
-
-
-async def _proven(turns: list[Turn], asked: Many, headers: Mapping[str, str]) -> list[Turn]:
-    """The same; what named a principal by a token that nobody had looked at yet is judged now that somebody has."""
-    return [
-        turn._replace(step=await _proved(turn.step, asked.items[turn.place], headers))
-        if isinstance(turn.step, Unproven)
-        else turn
-        for turn in turns
-    ]
-
-
-async def _proved(unproven: Unproven, item: Item | Problem, headers: Mapping[str, str]) -> Judged | Step | Problem:
-    """In the world that the token was looked at in, which may be newer: the others are found to be stale then."""
-    try:
-        await principals.prove(unproven, (await authn.caller(headers)).world)
-    except Problem as problem:
-        return problem
-    return await pool.run(_turn, await authn.caller(headers), item)
-
-
-async def _answer_in_turn(turns: list[Turn], answers: Answers, *, ends_at: bool | None) -> None:
-    """Into `answers`, until one is decided as `ends_at` says. Raises Stale if the rest must be judged again."""
-    gone: Problem | None = None
-    for run in _runs(turns, ends_at=ends_at):
-        stale = None
-        outcomes = [gone] if gone and isinstance(run[0].step, Step) else await _decided(run, ends_at=ends_at)
-        for turn, outcome in zip(run, outcomes, strict=True):
-            if isinstance(outcome, NotAsked):
-                return
-            if isinstance(outcome, Stale):
-                stale = outcome
-                continue
-            answers[turn.place] = outcome
-            if ends_at is not None and attempts.permits(outcome) == ends_at:
-                return
-            if isinstance(turn.step, Step) and isinstance(outcome, Problem) and outcome.kind is Kind.UNAVAILABLE:
-                gone = outcome  # the next would only wait as long for the same database
-        if stale is not None:
-            raise stale
-
-
-def _runs(turns: list[Turn], *, ends_at: bool | None) -> Iterator[list[Turn]]:
-    """What is decided together. Where all are asked their order means nothing, so those that can share a COMMIT do and
-    go first. What needs one of its own goes one after another: one caller takes one thread, not the whole pool.
-    """
-    ordered = turns if ends_at is not None else sorted(turns, key=lambda turn: not turn.joins)
-    for joins, together in groupby(ordered, key=lambda turn: turn.joins):
-        run = list(together)
-        yield from [run] if joins else [[turn] for turn in run]
-
-
-async def _decided(run: list[Turn], *, ends_at: bool | None) -> Sequence[group.Outcome]:
-    """What becomes of each."""
-    calls = [turn.step for turn in run if isinstance(turn.step, Judged)]
-    try:
-        if calls:
-            futures = commit.writer().submit_all(calls, ends_at=ends_at)
-            return cast("list[group.Outcome]", await asyncio.gather(*futures, return_exceptions=True))
-        (turn,) = run
-        return [turn.step if isinstance(turn.step, Problem) else await _answer(cast("Step", turn.step))]
-    except (Problem, Stale) as error:
-        return [error] * len(run)
-
-
-# --- one
-
-
-async def _answer(step: Step) -> bytes:
+async def answer(step: Step) -> bytes:
     """An escalation that binds needs a transaction of its own; everything else joins the group."""
     joining = grouped(step)
     if joining is not None:
