@@ -76,13 +76,7 @@ def _action(document: Mapping[str, Any]) -> tuple[str, bytes] | None:
 
 def _principal(document: Mapping[str, Any]) -> str | None:
     """Whom the call was for, as `context.principal` named them in the question."""
-    if "principal" not in document:
-        return None
-    named = document["principal"]
-    identifier = named.get("id") if isinstance(named, dict) else None
-    if not isinstance(identifier, str) or not 0 < len(identifier) <= checks.MAX_ID:
-        raise Problem(Kind.MALFORMED, "`principal` must be an object with an `id`, as in the question.")
-    return identifier
+    return str(checks.entity(document, "principal")["id"]) if "principal" in document else None
 
 
 def time_of(value: Any, name: str) -> str:
