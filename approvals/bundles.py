@@ -10,6 +10,7 @@ from typing import Any
 from approvals import lifecycle
 from approvals.models import AccessRequest, Bundle, BundleItem, Status
 from countersign import ids
+from countersign.proof.events import Event
 from evidence.ledger import Actor
 from registry.models import Tenant
 
@@ -33,7 +34,11 @@ class SameTwice(ValueError):
 def make(
     requests: Sequence[AccessRequest], *, tenant_id: int, subject: Mapping[str, Any], credential_id: int, now: datetime
 ) -> Bundle:
-    """One task for these requests, in the caller's transaction. Raises SameTwice: one use cannot serve two items."""
+    """One task for these requests, which the caller holds locked. Raises SameTwice: one use cannot serve two items.
+
+    That they were asked for together is a record in the thread of each, under the task's id: whichever of them a pack
+    is about, it says of how many it is one, and the task's id finds all of them.
+    """
     seen: set[str] = set()
     for place, request in enumerate(requests):
         if request.pk in seen:
@@ -46,6 +51,12 @@ def make(
         BundleItem(tenant_id=tenant_id, bundle=made, position=place, request=request)
         for place, request in enumerate(requests)
     )
+    who = lifecycle.asker(credential_id)
+    for place, request in enumerate(requests):
+        lifecycle.record(
+            Event.REQUEST_BUNDLED, request, actor=who, now=now, task=made.pk,
+            detail={"place": place, "of": len(requests)},
+        )  # fmt: skip
     return made
 
 

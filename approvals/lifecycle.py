@@ -93,11 +93,13 @@ def record(
     now: datetime,
     event_id: str | None = None,
     detail: Mapping[str, Any] | None = None,
+    task: str = "",
     **members: Mapping[str, Any],
 ) -> Written:
     """One record in the request's thread. The request must be locked: two writers would fork the thread.
 
-    What the action was is said by the commitment; in words only who, with what and how, never an argument.
+    What the action was is said by the commitment; in words only who, with what and how, never an argument. `task` is
+    the handle that it is about, where that is not the request's own: by either the whole thread is found.
     """
     told = fact(event, request, actor=actor, detail=detail, **members)
     return ledger.append(
@@ -110,7 +112,7 @@ def record(
         event_id=event_id,
         session=told.session,
         transaction=told.transaction,
-        request=told.request,
+        request=task or told.request,
         **told.members,
     )
 

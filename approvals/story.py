@@ -17,6 +17,7 @@ _WORDS = {
     Event.DECISION_MADE: "Decision: {outcome}",
     Event.REQUEST_OPENED: "Request opened",
     Event.REQUEST_JOINED: "Asked again; joined this request",
+    Event.REQUEST_BUNDLED: "Asked for together with others",
     Event.REQUEST_CANCELLED: "Withdrawn by the requester",
     Event.REQUEST_EXPIRED: "Expired: nobody decided in time",
     Event.REQUEST_APPROVED: "Approved",
@@ -50,7 +51,14 @@ _WORDS = {
 
 # What a machine can repeat as often as it likes. Read apart, so that it crowds out nothing people did.
 _NOISY = frozenset(
-    {Event.DECISION_MADE, Event.VOTE_REFUSED, Event.STEPUP_FAILED, Event.APPROVAL_REFUSED, Event.CONTROL_CHECKED}
+    {
+        Event.DECISION_MADE,
+        Event.REQUEST_BUNDLED,
+        Event.VOTE_REFUSED,
+        Event.STEPUP_FAILED,
+        Event.APPROVAL_REFUSED,
+        Event.CONTROL_CHECKED,
+    }
 )
 _STEADY = frozenset(_WORDS) - _NOISY
 _ASKED = _WORDS[Event.DECISION_MADE].format(outcome="escalate")

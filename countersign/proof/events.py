@@ -63,3 +63,4 @@ class Event(StrEnum):
     CONTROL_CHECKED = "control.checked"
     CONTROL_WITHDRAWN = "control.withdrawn"
     SEARCH_MADE = "search.made"
+    REQUEST_BUNDLED = "request.bundled"

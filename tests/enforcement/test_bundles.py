@@ -8,12 +8,15 @@ import pytest
 
 from approvals import bundles, stepup
 from approvals.models import AccessRequest, Approval, Bundle
+from countersign.proof.events import Event
 from enforcement import repeats
 from enforcement.models import Submission
-from evidence import clock
-from tests.approvals.asking import DENY, enrolled, proven, vote
+from evidence import clock, ledger, seal
+from evidence.models import Record
+from tests.approvals.asking import DENY, enrolled, events, proven, vote
 from tests.enforcement.machine import REQUESTS, Reply, ask, get, post, run, send
 from tests.enforcement.test_requests import _and_disconnect, easy, error_of, fresh, opened, submission, using
+from tests.evidence.test_packs import export, failure
 from tests.worlds import World, world
 
 
@@ -247,3 +250,36 @@ class TestStanding:
     )
     def test_follows_from_its_items(self, found, whole):
         assert bundles.together(found) == whole
+
+
+class TestEvidence:
+    """An auditor sees which requests were one task, from either side."""
+
+    def test_each_item_says_of_which_task_it_is_which_part(self, acme):
+        waiting = fresh()
+        joined = opened(acme, waiting)
+        task = asked(acme, waiting, fresh())
+        for place, request in enumerate(requests_of(task)):
+            (said,) = ledger.history(acme.slug, request.pk, limit=9, events={Event.REQUEST_BUNDLED})
+            predicate = said["predicate"]
+            assert predicate["request"] == {"id": task["id"]}
+            assert predicate["detail"] == {"place": place, "of": 2}
+            assert predicate["actor"]["id"] == acme.credential(acme.pep_key).key_id
+        assert events(joined)[-1] == "request.bundled", "also of one that was there before"
+
+    def test_the_tasks_id_brings_all_of_them_into_a_pack_that_verifies(self, acme, tmp_path):
+        task = asked(acme, fresh(), fresh())
+        first, second = requests_of(task)
+        vote(first, acme.erin)
+        seal.seal_due(acme.slug)
+        for name, threads in ((task["id"], {first.pk, second.pk}), (first.pk, {first.pk})):
+            packed = export(acme.slug, tmp_path / name, request=name)
+            assert failure(tmp_path / name) == ""
+            found = Record.objects.filter(log=acme.slug, thread__in=threads)
+            assert packed.records == found.count()
+
+    def test_a_submission_sent_again_is_recorded_once(self, acme):
+        sent, key = several(acme, [fresh(), fresh()]), f"b-{time.monotonic_ns()}"
+        replies = [post(REQUESTS, acme.pep_key, sent, idempotency_key=key) for _ in range(2)]
+        task = replies[0].json["task"]
+        assert [events(request).count("request.bundled") for request in requests_of(task)] == [1, 1]
