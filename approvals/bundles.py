@@ -51,13 +51,17 @@ def make(
         BundleItem(tenant_id=tenant_id, bundle=made, position=place, request=request)
         for place, request in enumerate(requests)
     )
-    who = lifecycle.asker(credential_id)
+    _record(made, requests, now=now)
+    return made
+
+
+def _record(made: Bundle, requests: Sequence[AccessRequest], *, now: datetime) -> None:
+    who = lifecycle.asker(made.opened_by_id)
     for place, request in enumerate(requests):
         lifecycle.record(
             Event.REQUEST_BUNDLED, request, actor=who, now=now, task=made.pk,
             detail={"place": place, "of": len(requests)},
         )  # fmt: skip
-    return made
 
 
 def find(bundle_id: str, *, tenant_id: int) -> Bundle | None:
@@ -69,6 +73,29 @@ def requests_of(bundle: Bundle) -> list[AccessRequest]:
     """Its requests, as they were submitted."""
     items = BundleItem.objects.filter(bundle=bundle).select_related("request__tenant").order_by("position")
     return [item.request for item in items]
+
+
+def of_item(request: AccessRequest) -> list[str]:
+    """The ids of the bundles that this request is in."""
+    return list(BundleItem.objects.filter(request=request).values_list("bundle_id", flat=True))
+
+
+def end(bundle_id: str) -> Bundle | None:
+    """The bundle, once: for who first looks after the last of its items has ended. In the caller's transaction.
+
+    To be asked again after each end of an item, once that is committed: of two ends at once neither sees the other's
+    before. So it waits for no lock, where who held one item and wanted the whole could wait for who has it the other
+    way round; and whoever comes last sees all of them.
+    """
+    found = Bundle.objects.select_related("tenant").get(pk=bundle_id)
+    closed = [request.closed_at for request in requests_of(found)]
+    ends = [at for at in closed if at is not None]
+    if len(ends) < len(closed):
+        return None
+    if not Bundle.objects.filter(pk=bundle_id, ended_at__isnull=True).update(ended_at=max(ends)):
+        return None
+    found.ended_at = max(ends)
+    return found
 
 
 def together(statuses: Iterable[str]) -> str:

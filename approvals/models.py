@@ -99,13 +99,17 @@ class RequestParty(models.Model):
 
 
 class Bundle(models.Model):
-    """Requests that one submission asked for together. It has no state: what it is follows from its requests."""
+    """Requests that one submission asked for together. It has no state: what it is follows from its requests.
+
+    `ended_at` is when the last of them ended, once that has been noticed; whoever notices it tells of it.
+    """
 
     id = models.CharField(max_length=40, primary_key=True)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="bundles")
     subject = models.JSONField()  # type and id, as in its requests
     opened_by = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
 
 
 class BundleItem(models.Model):
@@ -149,16 +153,29 @@ class Callback(models.Model):
 
 
 class CallbackWish(models.Model):
-    """What a submission said of a registered callback: what to give back to it, and which ends it wants to hear of."""
+    """What a submission said of a registered callback: what to give back to it, and which ends it wants to hear of.
+
+    Of its task: the request, or the bundle of several; of each item of a bundle too, which is a task of its own.
+    """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
-    request = models.ForeignKey(AccessRequest, on_delete=models.PROTECT, related_name="callback_wishes")
+    request = models.ForeignKey(
+        AccessRequest, on_delete=models.PROTECT, null=True, blank=True, related_name="callback_wishes"
+    )
+    bundle = models.ForeignKey(Bundle, on_delete=models.PROTECT, null=True, blank=True, related_name="callback_wishes")
     callback = models.ForeignKey(Callback, on_delete=models.PROTECT, related_name="+")
     state = models.TextField(default="", blank=True)
     events = models.JSONField(default=list, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["request", "callback"], name="callback_wish_is_one")]
+        constraints = [
+            models.UniqueConstraint(fields=["request", "callback"], name="callback_wish_is_one"),
+            models.UniqueConstraint(fields=["bundle", "callback"], name="callback_wish_is_one_of_bundle"),
+            models.CheckConstraint(
+                condition=Q(request__isnull=False, bundle__isnull=True) | Q(request__isnull=True, bundle__isnull=False),
+                name="callback_wish_is_of_one_task",
+            ),
+        ]
 
 
 class Decision(models.TextChoices):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from approvals import bundles, callbacks, handle, requests
-from approvals.models import AccessRequest, Status
+from approvals.models import AccessRequest, Bundle, Status
 from countersign.policy.evaluate import evaluate
 from countersign.policy.values import Mode, Outcome
 from enforcement import asking, authn, binding, checks, parse, unsettled
@@ -57,6 +57,7 @@ def _bundle(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> di
         )
     except bundles.SameTwice as error:
         raise Problem(Kind.MALFORMED, f"`items[{error.place}]` is an action that was named before.") from error
+    _wish(caller, made, submission)
     return handle.bundle(made, brief=caller.key.brief, now=moment.now)
 
 
@@ -84,11 +85,7 @@ def _opened(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> Ac
     except requests.TooManyOpen as error:
         words = f"This agent already waits for {error.limit} approvals; cancel one or wait."
         raise Problem(Kind.TOO_MANY, words, retry_after=30) from error
-    if "callback" in submission:
-        try:
-            callbacks.wish(opened.request, submission["callback"], credential_id=caller.key.id)
-        except callbacks.BadWish as error:
-            raise Problem(Kind.MALFORMED, str(error)) from error
+    _wish(caller, opened.request, submission)
     return opened.request
 
 
@@ -115,6 +112,15 @@ def _denied(caller: Caller, submission: Mapping[str, Any], moment: Moment) -> St
 
 
 # --- what is said beside
+
+
+def _wish(caller: Caller, task: AccessRequest | Bundle, submission: Mapping[str, Any]) -> None:
+    if "callback" not in submission:
+        return
+    try:
+        callbacks.wish(task, submission["callback"], credential_id=caller.key.id)
+    except callbacks.BadWish as error:
+        raise Problem(Kind.MALFORMED, str(error)) from error
 
 
 def _justification(submission: Mapping[str, Any], asked: Asked) -> str:

@@ -1,10 +1,12 @@
-"""Idempotency keys of waivers."""
+"""Idempotency keys of waivers; the ends of bundles, and what their submitters wish to be told of them."""
 
+import django.db.models.deletion
 from django.db import migrations, models
 
-from registry.constraints import KeepingTriggers
+from registry.constraints import KeepingTriggers, SameTenant
 
 WAIVER = "approvals_waiver"
+WISH = "approvals_callbackwish"
 
 
 class Migration(migrations.Migration):
@@ -26,4 +28,28 @@ class Migration(migrations.Migration):
                 condition=models.Q(("key", ""), _negated=True), fields=("asked_by", "key"), name="waiver_key_once"
             ),
         )),
+        KeepingTriggers("approvals_bundle", migrations.AddField(
+            "bundle", "ended_at", models.DateTimeField(blank=True, null=True)
+        )),
+        KeepingTriggers(WISH, migrations.AddField("callbackwish", "bundle", models.ForeignKey(
+            blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="callback_wishes",
+            to="approvals.bundle",
+        ))),
+        KeepingTriggers(WISH, migrations.AlterField("callbackwish", "request", models.ForeignKey(
+            blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="callback_wishes",
+            to="approvals.accessrequest",
+        ))),
+        KeepingTriggers(WISH, migrations.AddConstraint(
+            "callbackwish",
+            models.UniqueConstraint(fields=("bundle", "callback"), name="callback_wish_is_one_of_bundle"),
+        )),
+        KeepingTriggers(WISH, migrations.AddConstraint(
+            "callbackwish",
+            models.CheckConstraint(
+                condition=models.Q(("bundle__isnull", True), ("request__isnull", False))
+                | models.Q(("bundle__isnull", False), ("request__isnull", True)),
+                name="callback_wish_is_of_one_task",
+            ),
+        )),
+        SameTenant(WISH, "bundle_id", "approvals_bundle"),
     ]  # fmt: skip

@@ -9,12 +9,13 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import connection, transaction
 
-from approvals import callbacks, handle, lifecycle
-from approvals.models import AccessRequest, Callback, CallbackWish
+from approvals import callbacks, lifecycle
+from approvals.models import Callback
 from connectors import pauses
 from connectors.deliver import InTransaction
 from connectors.port import TransportError
-from connectors.webhook import registering, signing
+from connectors.webhook import ended, registering, signing
+from connectors.webhook.ended import Ended
 from connectors.webhook.notify import TELL
 from countersign.proof import canonical
 from countersign.proof.events import Event
@@ -36,40 +37,39 @@ _SYSTEM = Actor(type="system", id="connectors")
 def tell(payload: Mapping[str, Any]) -> None:
     """Send it, unless who registered it may not hear it any more. It may arrive twice, and its id tells.
 
-    However it ends, the request's thread says so: told, refused for good, or given up after a day.
+    However it ends, a thread says so: told, refused for good, or given up after a day.
     """
     if connection.in_atomic_block:
         raise InTransaction(TELL)
     callback = Callback.objects.select_related("tenant", "credential").get(pk=payload["callback"])
     if not callbacks.is_live(callback):
         return
-    request = AccessRequest.objects.select_related("tenant").get(pk=payload["request"])
-    now = clock.now()
+    told, now = ended.of(payload), clock.now()
     try:
-        _send(callback, request, payload["id"], now=now)
+        _send(callback, told, payload["id"], now=now)
     except (reachable.Forbidden, pump.Permanent) as error:
-        _given_up(callback, request, why=str(error))
+        _given_up(callback, told, why=str(error))
     except Exception as error:
-        if not _is_too_late(request, now=now):
+        if not _is_too_late(told, now=now):
             raise
         log.warning("callback given up", extra={"callback": callback.pk, "error": type(error).__name__})
-        _given_up(callback, request, why=_words(error))
-    _record(Event.NOTIFICATION_SENT, callback, request)
+        _given_up(callback, told, why=_words(error))
+    _record(Event.NOTIFICATION_SENT, callback, told)
 
 
-def _send(callback: Callback, request: AccessRequest, identifier: str, *, now: datetime) -> None:
+def _send(callback: Callback, told: Ended, identifier: str, *, now: datetime) -> None:
     """Raises Forbidden and Permanent where no further try can help; anything else may pass.
 
     An endpoint that fails is left alone for all that waits for it, or it would keep the pump from everything else.
     """
     account = (callback.tenant_id, f"callback {callback.pk}")
     resting = pauses.left(*account)
-    if resting and not _is_too_late(request, now=now):
+    if resting and not _is_too_late(told, now=now):
         raise pump.Later(resting)
-    body = canonical.dumps(document(callback, request, now=now))
+    body = canonical.dumps(document(callback, told, now=now))
     try:
         status, wait = outward.post(
-            callback.url, body, headers=_headers(callback, request, identifier, body, now=now),
+            callback.url, body, headers=_headers(callback, told, identifier, body, now=now),
             allowed=reachable.networks(settings.COUNTERSIGN.callback_networks),
         )  # fmt: skip
         _judge(status, wait)
@@ -84,21 +84,18 @@ def _send(callback: Callback, request: AccessRequest, identifier: str, *, now: d
     pauses.worked(*account)
 
 
-def _is_too_late(request: AccessRequest, *, now: datetime) -> bool:
-    return now - (request.closed_at or now) >= GIVEN_UP_AFTER
+def _is_too_late(told: Ended, *, now: datetime) -> bool:
+    return now - (told.at or now) >= GIVEN_UP_AFTER
 
 
-def document(callback: Callback, request: AccessRequest, *, now: datetime) -> dict[str, Any]:
+def document(callback: Callback, told: Ended, *, now: datetime) -> dict[str, Any]:
     """What its credential would be told if it asked, and the state it gave us; never more."""
     brief = callback.credential is not None and callback.credential.brief
-    told = handle.document(request, brief=brief, now=now)
-    wish = CallbackWish.objects.filter(request=request, callback=callback).first()
-    return {**told, "state": wish.state} if wish is not None and wish.state else told
+    body, state = told.document(brief=brief, now=now), callbacks.state_for(callback, told.task)
+    return {**body, "state": state} if state else body
 
 
-def _headers(
-    callback: Callback, request: AccessRequest, identifier: str, body: bytes, *, now: datetime
-) -> dict[str, str]:
+def _headers(callback: Callback, told: Ended, identifier: str, body: bytes, *, now: datetime) -> dict[str, str]:
     """CloudEvents in binary mode: the body stays what the access request profile wants it to be."""
     return {
         "content-type": "application/json",
@@ -106,9 +103,9 @@ def _headers(
         "ce-specversion": "1.0",
         "ce-id": identifier,
         "ce-source": settings.COUNTERSIGN.base_url,
-        "ce-type": f"countersign.request.{request.status}",
-        "ce-subject": request.pk,
-        "ce-time": timestamp(request.closed_at or now),
+        "ce-type": f"countersign.request.{told.status}",
+        "ce-subject": told.task.pk,
+        "ce-time": timestamp(told.at or now),
         signing.HEADER: signing.header(body, secret=registering.secret_of(callback), at=now),
     }
 
@@ -124,8 +121,8 @@ def _judge(status: int, wait: str) -> None:
     raise TransportError(f"answered {status}")
 
 
-def _given_up(callback: Callback, request: AccessRequest, *, why: str) -> NoReturn:
-    _record(Event.NOTIFICATION_FAILED, callback, request, why=why)
+def _given_up(callback: Callback, told: Ended, *, why: str) -> NoReturn:
+    _record(Event.NOTIFICATION_FAILED, callback, told, why=why)
     raise pump.Permanent(why)
 
 
@@ -140,8 +137,8 @@ def _words(error: Exception) -> str:
             return f"unexpected: {type(error).__name__}"
 
 
-def _record(event: Event, callback: Callback, request: AccessRequest, **more: str) -> None:
+def _record(event: Event, callback: Callback, told: Ended, **more: str) -> None:
     with transaction.atomic():
-        locked = lifecycle.locked(request.pk, tenant_id=request.tenant_id)
+        locked = lifecycle.locked(told.request.pk, tenant_id=told.request.tenant_id)
         detail = {"kind": "webhook", "place": callback.name, **more}
-        lifecycle.record(event, locked, actor=_SYSTEM, now=clock.now(), detail=detail)
+        lifecycle.record(event, locked, actor=_SYSTEM, now=clock.now(), detail=detail, task=told.task.pk)

@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import io
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -24,29 +23,9 @@ from outbox import pump, reachable
 from outbox.models import Job, State
 from registry import credentials
 from tests.approvals.asking import DENY, TESTS, approved, events, opened, vote
-from tests.connectors.webhook.receiver import Receiver, receiver
+from tests.connectors.webhook.receiver import Receiver
 from tests.enforcement.machine import REQUESTS, ask, big, get, post
 from tests.worlds import World, world
-
-ALLOWED = "127.0.0.0/8"
-
-
-@pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs of other tests are nobody's business here, and loopback is a network that callbacks may reach."""
-    Job.objects.filter(state=State.READY).update(state=State.DONE, dedupe=None)
-    monkeypatch.setattr(settings, "COUNTERSIGN", settings.COUNTERSIGN.model_copy(update={"callback_networks": ALLOWED}))
-
-
-@pytest.fixture
-def here() -> Iterator[Receiver]:
-    with receiver() as made:
-        yield made
-
-
-@pytest.fixture
-def own(database: None) -> World:
-    return world(quorum=1, step_up="none", caps={})
 
 
 def register(own: World, url: str, *, key: str | None = None, name: str = "mine") -> str:
@@ -281,24 +260,6 @@ class TestNaming:
         register(own, here.url, key=own.pep_key)
         self.end(own, self.submit(own, {"endpoint": here.url, "state": "row 7", "events": ["denied"]}))
         assert json.loads(here.got[0].body)["state"] == "row 7"
-
-    def test_each_item_of_a_bundle_is_told_with_it(self, own: World, here: Receiver) -> None:
-        register(own, here.url, key=own.pep_key)
-        items = []
-        for amount in ("250.00", "300.00"):
-            body = big(amount, transaction=f"case-{clock.now().timestamp()}")
-            denied = ask(own.pep_key, body).context
-            denial = {"evaluation_id": denied["evaluation_id"], "expires_at": denied["access_request"]["expires_at"]}
-            items.append({"resource": body["resource"], "action": body["action"], "denial": denial})
-        callback = {"endpoint": here.url, "state": "both"}
-        whole = {"subject": body["subject"], "items": items, "callback": callback}
-        task = post(REQUESTS, own.pep_key, whole).json["task"]
-        for place in range(2):
-            path = task["links"][f"urn:countersign:link:item:{place}"].removeprefix("http://testserver")
-            vote(AccessRequest.objects.get(pk=path.rpartition("/")[2]), own.erin, DENY)
-        pump.run_due()
-        told = [json.loads(got.body) for got in here.got]
-        assert [(one["state"], one["task"]["status"]) for one in told] == [("both", "denied")] * 2
 
     def test_ends_it_did_not_wish_for_are_not_told(self, own: World, here: Receiver) -> None:
         register(own, here.url, key=own.pep_key)
