@@ -34,7 +34,7 @@ WORDS: Mapping[Reason, str] = {
     Reason.WAIVER: "an exception let it through",
     Reason.POLICY_DENIED: "policy denies it, approved or not",
     Reason.APPROVAL_AVAILABLE: "people have approved it already",
-    Reason.GRANT_PENDING: "an approval is on its way",
+    Reason.GRANT_PENDING: "approved, and what it grants is not there yet",
     Reason.UNAVAILABLE: "nothing could be decided",
     Reason.OBLIGATION_UNSUPPORTED: "the enforcement point cannot do what it must",
     Reason.UNRECONCILED: "nobody has said yet how the last run ended",

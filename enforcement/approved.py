@@ -24,6 +24,7 @@ _WORDS = {
     Reason.OUT_OF_SCOPE: "The approval is not for this call by this caller.",
     Reason.APPROVAL_UNVERIFIABLE: "The approval cannot be verified.",
 }
+_A_TASK = "That is a task and no approval: look at it, and once it is approved present its `result.approval`."
 
 
 class _OverCap(Exception):
@@ -110,7 +111,7 @@ def _reserve(
 def _refuse(step: Step, moment: Moment, reason: Reason) -> bytes:
     """What the profile says a PEP needs: the reason, and whether a new request makes sense."""
     next_action = arap.NEXT_ACTION.get(reason, "none")
-    because = Because(reason, _WORDS.get(reason, "The approval does not serve this call."))
+    because = Because(reason, _words(step, reason))
     more: dict[str, Any] = {"next_action": next_action}
     if next_action == "retry":
         more["retry_after"] = arap.RETRY_AFTER
@@ -120,6 +121,13 @@ def _refuse(step: Step, moment: Moment, reason: Reason) -> bytes:
         return asking.escalate(step, moment, told, more=more)
     told = telling.because_of(said, because, outcome=Outcome.DENY)
     return asking.recorded(step, moment, told, thread=step.evaluation_id, more=more)
+
+
+def _words(step: Step, reason: Reason) -> str:
+    """A task's handle is taken for an approval easily. It is known by its form, so that nothing is told of any task."""
+    if reason is Reason.APPROVAL_UNVERIFIABLE and _approval_id(step).startswith("arq_"):
+        return _A_TASK
+    return _WORDS.get(reason, "The approval does not serve this call.")
 
 
 def _approval_id(step: Step) -> str:

@@ -502,6 +502,16 @@ class TestUse:
     def test_abuse_032_refuses_a_guessed_id(self, acme):
         self.refused(acme, "apr_01m7yrs4803kz8xc6xrmfaterf", fresh(), "approval_unverifiable")
 
+    def test_takes_no_task_for_an_approval_and_says_what_to_present(self, acme):
+        body = fresh()
+        waiting = opened(acme, body)
+        for handle in (waiting.pk, "arq_01m7yrs4803kz8xc6xrmfaterf"):
+            reply = self.refused(acme, handle, body, "approval_unverifiable")
+            assert (reply.context["outcome"], reply.context["next_action"]) == ("deny", "none")
+            assert "`result.approval`" in reply.context["reasons"][0]["message"]
+        waiting.refresh_from_db()
+        assert waiting.status == "pending"
+
     def test_abuse_033_believes_nothing_but_the_id(self, acme):
         body = fresh()
         approval = approved(acme, body)
