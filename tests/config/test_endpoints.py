@@ -13,7 +13,7 @@ from enforcement import api
 from tests.faults import endpoints
 
 _UNSAFE = ("post", "put", "patch", "delete")
-_STORIES = (Path(endpoints.__file__).parent / "test_commit.py").read_text()
+_STORIES = "".join(path.read_text() for path in Path(endpoints.__file__).parent.glob("test_commit*.py"))
 
 
 def machines() -> Iterator[str]:

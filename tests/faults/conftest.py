@@ -7,8 +7,10 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from tests import environment
+from tests.faults.case import Case
 from tests.faults.wire import Wire
 from tests.journeys.server import NOBODY, Place, Server
+from tests.journeys.world import world
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,3 +46,9 @@ def behind(place: Place, wire: Wire) -> Iterator[Server]:
     url = urlunsplit(parts._replace(netloc=address, query="sslmode=disable&gssencmode=disable"))
     with Server(place, COUNTERSIGN_DATABASE_URL=url, COUNTERSIGN_REDIS_URL=NOBODY) as running:
         yield running
+
+
+@pytest.fixture
+def case(place: Place, behind: Server, wire: Wire) -> Case:
+    acme = world(place, behind.url, caps={"rate": ["2/day"]})
+    return Case(acme, wire, acme.pep, acme.voter("erin"), acme.voter("frank"))

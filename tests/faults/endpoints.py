@@ -16,6 +16,7 @@ MACHINES: Mapping[str, str] = {
 }
 
 _WAIVER = "test_abuse_133_each_step_of_a_waiver_is_taken_once"
+_WAIVER_PAGE = "test_abuse_133_each_step_of_a_waiver_is_taken_once_on_its_page"
 PEOPLE: Mapping[str, str] = {
     "api/v1/requests/<str:request_id>/step-up": "test_abuse_133_a_step_up_and_a_vote_count_once",
     "api/v1/requests/<str:request_id>/votes": "test_abuse_133_a_step_up_and_a_vote_count_once",
@@ -27,6 +28,13 @@ PEOPLE: Mapping[str, str] = {
     "api/v1/waivers/<str:waiver_id>/controls/<int:place>/attest": _WAIVER,
     "api/v1/waivers/<str:waiver_id>/controls/<int:place>/withdraw": _WAIVER,
     "api/v1/executions/<str:evaluation_id>/reconcile": "test_abuse_133_a_reconciliation_is_one_fact",
+    "requests/<str:request_id>/vote/": "test_abuse_133_a_vote_on_a_page_counts_once",
+    "waivers/new/": "test_abuse_133_a_waiver_is_asked_for_once_on_its_page",
+    "waivers/<str:waiver_id>/revoke/": _WAIVER_PAGE,
+    "waivers/<str:waiver_id>/shorten/": _WAIVER_PAGE,
+    "waivers/<str:waiver_id>/confirm/": _WAIVER_PAGE,
+    "waivers/<str:waiver_id>/take-back/": _WAIVER_PAGE,
+    "executions/<str:evaluation_id>/reconcile/": "test_abuse_133_a_reconciliation_is_one_fact_on_its_page",
 }
 
 SPARED_MACHINES: Mapping[str, str] = {
@@ -34,19 +42,11 @@ SPARED_MACHINES: Mapping[str, str] = {
     for part in ("subject", "resource", "action")
 }
 
-_VOTE = "As api/v1/requests/<str:request_id>/votes"
 _OWN = "It changes only what is its caller's own, and again it is the same or replaces that: a session, a code, an address."
 _THEIRS = "The other system delivers again, or a person presses again; what it says is kept once, under its own name."
 SPARED: Mapping[str, str] = {
-    "requests/<str:request_id>/vote/": _VOTE,
-    "requests/<str:request_id>/confirm/": _VOTE,
+    "requests/<str:request_id>/confirm/": "As requests/<str:request_id>/vote/",
     "requests/<str:request_id>/remember/": "It drafts, and keeps nothing.",
-    "waivers/new/": "The same terms of one person, while they wait, are one waiver: `approvals.waivers.drafting`.",
-    "waivers/<str:waiver_id>/revoke/": "As api/v1/waivers/<str:waiver_id>/revoke",
-    "waivers/<str:waiver_id>/shorten/": "As api/v1/waivers/<str:waiver_id>/shorten",
-    "waivers/<str:waiver_id>/confirm/": "As api/v1/waivers/<str:waiver_id>/controls/<int:place>/attest",
-    "waivers/<str:waiver_id>/take-back/": "As api/v1/waivers/<str:waiver_id>/controls/<int:place>/withdraw",
-    "executions/<str:evaluation_id>/reconcile/": "As api/v1/executions/<str:evaluation_id>/reconcile",
     "api/v1/waivers/preview": "It keeps nothing.",
     "api/v1/waivers/<str:waiver_id>/pack": "It changes nothing; each pack that is made is a record of its own.",
     "sign-in/": _OWN,

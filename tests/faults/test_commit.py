@@ -1,76 +1,13 @@
 """The connection to the database breaks during the COMMIT of each write endpoint; who asks again gets one row."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
-import yaml
 
-from tests.faults.wire import Cut, Wire
-from tests.journeys.server import Place, Server
+from tests.faults.case import Case, ahead, terms
+from tests.faults.wire import Cut
 from tests.journeys.speakers import EVALUATION, EVALUATIONS, OUTCOMES, REQUESTS, Pep, Person, lookup, refund
-from tests.journeys.world import World, world
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A tenant of one's own behind the wire, with its speakers."""
-
-    acme: World
-    wire: Wire
-    pep: Pep
-    erin: Person
-    frank: Person
-
-    def count(self, event: str) -> int:
-        query = "SELECT count(*) FROM evidence_record WHERE log = %s AND event = %s"
-        return int(str(self.acme.place.rows(query, self.acme.slug, event)[0][0]))
-
-    def broken(self, cut: Cut, act: Callable[[], httpx2.Response]) -> httpx2.Response:
-        """Do it while the wire is cut, see it fail, and do it again: the answer to that."""
-        before = self.wire.cuts
-        self.wire.arm(cut)
-        failed = act()
-        assert self.wire.cuts == before + 1, f"nothing was cut: {failed.status_code} {failed.text[:300]}"
-        assert failed.status_code >= 500
-        return act()
-
-    def member(self, name: str) -> Person:
-        """Somebody with a key that may write, and no authenticator."""
-        return Person(self.acme.url, self.acme.issue("--person", self.acme.username(name), "--scope", "read,vote"))
-
-    def operator(self) -> Person:
-        """Somebody who may say what became of a call, and is on no side of it."""
-        slug, name = self.acme.slug, self.acme.username("olga")
-        olga = {"username": name, "email": f"{name}@acme.test", "roles": ["operator"]}
-        file = self.acme.place.home / f"{slug}.olga.yaml"
-        file.write_text(yaml.safe_dump({"tenant": slug, "people": [olga]}))
-        self.acme.place.manage("apply", "-f", str(file))
-        return self.member("olga")
-
-    def bundle(self) -> dict[str, Any]:
-        """A submission for two calls, each denied by itself."""
-        items = []
-        for amount in ("250.00", "300.00"):
-            call = refund(amount)
-            denial = {"evaluation_id": self.pep.ask(call)["evaluation_id"]}
-            items.append({"resource": call["resource"], "action": call["action"], "denial": denial})
-        return {"subject": refund()["subject"], "items": items}
-
-    def approved(self, amount: str = "250.00") -> dict[str, str]:
-        request_id = self.pep.pending(amount)
-        for person in (self.erin, self.frank):
-            assert person.vote(request_id).status_code == 201
-        return {"id": self.pep.task(request_id)["result"]["approval"]["id"]}
-
-
-@pytest.fixture
-def case(place: Place, behind: Server, wire: Wire) -> Case:
-    acme = world(place, behind.url, caps={"rate": ["2/day"]})
-    return Case(acme, wire, acme.pep, acme.voter("erin"), acme.voter("frank"))
 
 
 @pytest.mark.parametrize("cut", Cut)
@@ -216,20 +153,3 @@ class TestCutDuringCommit:
         assert dana.get(waiver).json()["state"] == "revoked"
         told = ("control.attested", "waiver.granted", "waiver.shortened", "control.withdrawn", "waiver.revoked")
         assert [case.count(event) for event in ("vote.cast", *told)] == [2, 1, 1, 1, 1, 1]
-
-
-def terms(acme: World) -> dict[str, Any]:
-    """dana asks that large refunds need nobody for a day, while carol vouches for them."""
-    return {
-        "category": "mitigated",
-        "rules": ["refunds-over-100"],
-        "match": {"agents": ["support-bot"], "tools": ["payments.refund"], "methods": ["create"]},
-        "reason": "The migration of last year's orders.",
-        "owner": acme.username("carol"),
-        "expires_at": ahead(days=1),
-        "controls": [{"kind": "attestation", "person": acme.username("carol"), "valid_until": ahead(days=1)}],
-    }
-
-
-def ahead(**span: float) -> str:
-    return (datetime.now(UTC) + timedelta(**span)).isoformat()

@@ -149,11 +149,15 @@ class Browser:
 
     def send(self, path: str, page: str, **typed: str) -> str:
         """Press the button of the form on `page` that leads to `path`."""
-        tags = re.findall(r'<input[^>]*type="hidden"[^>]*>', page)
-        hidden = {_attribute(tag, "name"): _attribute(tag, "value") for tag in tags}
-        answer = self.http.post(path, data={**hidden, **typed})
+        answer = self.press(path, page, **typed)
         assert answer.status_code == 200, answer.text
         return answer.text
+
+    def press(self, path: str, page: str, **typed: str) -> httpx2.Response:
+        """The same, whatever comes of it."""
+        tags = re.findall(r'<input[^>]*type="hidden"[^>]*>', page)
+        hidden = {_attribute(tag, "name"): _attribute(tag, "value") for tag in tags}
+        return self.http.post(path, data={**hidden, **typed})
 
     def approve(self, request_id: str, code: str) -> str:
         """Read a request and approve it, with a fresh code."""
