@@ -11,7 +11,7 @@ from django.db import close_old_connections
 from config import warm
 from config.celery import PUMP, SECONDS_BETWEEN_PUMPS, app
 from evidence.sealer import Sealer
-from outbox import pump
+from outbox import doorbell, pump
 
 SECONDS_BETWEEN_SEALS = 0.5
 
@@ -21,9 +21,10 @@ _sealer = Sealer(threading.Event())
 
 @shared_task(name=PUMP, ignore_result=True)  # type: ignore[untyped-decorator]  # celery ships no types
 def pump_outbox() -> None:
-    """Run what is due."""
+    """Run what is due. Where more may be due, ring again: what rang meanwhile may be too old to be heard."""
     close_old_connections()  # one that broke is not used again, although Celery keeps it
-    pump.run_due()
+    if pump.run_due() == pump.AT_ONCE:
+        doorbell.ring()
 
 
 @shared_task(name="countersign.seal", ignore_result=True)  # type: ignore[untyped-decorator]  # celery ships no types

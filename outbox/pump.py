@@ -8,17 +8,17 @@ import random
 import threading
 from datetime import datetime, timedelta
 
-from django.db import close_old_connections, connection, transaction
-from django.db.models import F, Q
+from django.db import close_old_connections, connection
+from django.db.models import F
 
-from countersign import ids
-from outbox import doorbell, queue
+from outbox import doorbell, leases, queue
 from outbox.models import Job, State
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 POLL_SECONDS = 1.0
+AT_ONCE = 50  # jobs, then whoever pumps looks whether it should stop
 _FIRST_RETRY = timedelta(seconds=2)
 _LONGEST_RETRY = timedelta(minutes=10)
 
@@ -35,14 +35,14 @@ class Permanent(Exception):
     """No retry can help: to the dead letters at once."""
 
 
-def run_due(limit: int = 50) -> int:
+def run_due(limit: int = AT_ONCE) -> int:
     """Run up to `limit` due jobs one after the other; returns how many were claimed.
 
     At every other turn work that comes round goes before what was due earlier: no crowd of jobs keeps it from its time,
     and it keeps no job from its turn.
     """
     done = 0
-    while done < limit and (job := _claim(rounds_first=done % 2 == 0)):
+    while done < limit and (job := leases.claim(LEASE, rounds_first=done % 2 == 0)):
         _run(job)
         done += 1
     return done
@@ -61,22 +61,6 @@ def now() -> datetime:
     return value if isinstance(value, datetime) else datetime.fromisoformat(f"{value}+00:00")
 
 
-def _claim(*, rounds_first: bool) -> Job | None:
-    moment = now()
-    with transaction.atomic():
-        due = Job.objects.filter(state=State.READY, run_at__lte=moment).filter(
-            Q(leased_until__isnull=True) | Q(leased_until__lte=moment)
-        )
-        skip = connection.features.has_select_for_update_skip_locked
-        waiting = due.select_for_update(skip_locked=skip).order_by("run_at", "id")
-        job = (waiting.filter(dedupe__in=queue.rounds()).first() if rounds_first else None) or waiting.first()
-        if job is None:
-            return None
-        job.lease, job.leased_until, job.attempts = ids.new("lse"), moment + LEASE, job.attempts + 1
-        job.save(update_fields=["lease", "leased_until", "attempts"])
-        return job
-
-
 def _run(job: Job) -> None:
     interval = queue.interval_of(job.kind)
     try:
@@ -93,7 +77,7 @@ def _run(job: Job) -> None:
             _finish(job, last_error=_text(error), run_at=now() + _backoff(job.attempts))
     else:
         if interval is None:
-            _finish(job, state=State.DONE, dedupe=None, finished_at=now())
+            _warn(job, is_ours=leases.done(job))
         else:
             _finish(job, attempts=0, last_error="", run_at=now() + interval)
 
@@ -101,7 +85,11 @@ def _run(job: Job) -> None:
 def _finish(job: Job, **changes: object) -> None:
     """Write the end of this run, unless the lease was lost: then somebody else runs it and owns its end."""
     held = Job.objects.filter(pk=job.pk, lease=job.lease, state=State.READY)
-    if not held.update(lease="", leased_until=None, **changes):
+    _warn(job, is_ours=bool(held.update(lease="", leased_until=None, **changes)))
+
+
+def _warn(job: Job, *, is_ours: bool) -> None:
+    if not is_ours:
         log.warning("lease lost before the job ended", extra={"job": job.pk, "kind": job.kind})
 
 

@@ -10,9 +10,10 @@ import redis
 from celery import Celery
 from django.db import transaction
 
+from config import tasks
 from config.bell import Bell
 from config.celery import PUMP
-from outbox import doorbell, queue
+from outbox import doorbell, pump, queue
 from tests.servers import Redis
 
 
@@ -67,6 +68,16 @@ class TestBell:
         own_redis.launch()
         until(lambda: bell.ring() or server.llen("celery"))
         assert len([one for one in caplog.records if "doorbell" in one.message]) == 1
+
+
+class TestWorker:
+    def test_rings_again_where_more_may_be_due_than_one_turn_does(self, monkeypatch):
+        rung: list[int] = []
+        monkeypatch.setattr(doorbell, "_bells", [lambda: rung.append(1)])
+        for done, rings in ((pump.AT_ONCE - 1, 0), (pump.AT_ONCE, 1)):
+            monkeypatch.setattr(pump, "run_due", lambda done=done: done)
+            tasks.pump_outbox()
+            assert len(rung) == rings
 
 
 class TestDoorbell:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from outbox import doorbell, pump, queue
 from outbox.models import Job, State
@@ -132,6 +133,14 @@ class TestPump:
         queue.enqueue(kind, {})
         pump.run_due()
         assert (job(kind).state, job(kind).lease) == (State.READY, "lse_other")
+
+    def test_takes_and_ends_a_job_with_one_statement_each(self, kind):
+        """Whoever pressed a button waits behind these, job by job."""
+        queue.handler(kind)(lambda payload: None)
+        queue.enqueue(kind, {})
+        with CaptureQueriesContext(connection) as asked:
+            assert pump.run_due(1) == 1
+        assert len(asked) == 2
 
     def test_runs_the_handler_outside_any_transaction(self, kind):
         seen = []
