@@ -53,8 +53,9 @@ def accounts(kind: str) -> list[Account]:
         else:
             if own is not None:
                 found[row.tenant_id] = own
-    given, theirs = _given(kind), owner_of_environment()
-    if given and theirs is not None and theirs.pk not in found:
+    given = _given(kind)
+    theirs = _owner_or_said() if given else None
+    if theirs is not None and theirs.pk not in found:
         found[theirs.pk] = Account(theirs.slug, theirs.pk, kind, given)
     return [one for one in found.values() if one is not None]
 
@@ -116,9 +117,30 @@ def check_environment() -> None:
         )
 
 
+def worry() -> str:
+    """The same in words, empty where all is well: for a tenant that is added where the service runs already."""
+    try:
+        check_environment()
+    except TenantNotNamed as error:
+        return f"{error} Until then nothing is told there, and nothing heard."
+    return ""
+
+
 def _is_theirs(tenant: Tenant) -> bool:
-    theirs = owner_of_environment()
+    theirs = _owner_or_said()
     return theirs is not None and theirs.pk == tenant.pk
+
+
+def _owner_or_said() -> Tenant | None:
+    """The same where they are needed now. That they became nobody's while the service runs is logged once."""
+    theirs = owner_of_environment()
+    if theirs is None and not _said and (words := worry()):
+        _said.append(words)
+        log.warning(words)
+    return theirs
+
+
+_said: list[str] = []
 
 
 def _given(kind: str) -> dict[str, str]:

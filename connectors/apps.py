@@ -32,3 +32,4 @@ class ConnectorsConfig(AppConfig):
         from registry import blueprints  # noqa: PLC0415  see above
 
         blueprints.connected_by(accounts.kinds_of)
+        blueprints.worried_by(accounts.worry)

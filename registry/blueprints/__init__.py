@@ -21,6 +21,7 @@ __all__ = ["Applied", "Blueprint", "Change", "apply", "load", "parse", "rehearse
 
 Connected = Callable[[Tenant], Collection[str]]
 _connected: list[Connected] = []
+_worries: list[Callable[[], str]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Applied:
 def connected_by(look: Connected) -> None:
     """Who knows which systems a tenant is connected to: a room above, which says so when it is ready."""
     _connected[:] = [look]
+
+
+def worried_by(look: Callable[[], str]) -> None:
+    """Who knows what is wrong with the whole installation once these tenants are there; empty if nothing is."""
+    _worries[:] = [look]
 
 
 def load(path: Path) -> tuple[Blueprint, ...]:
@@ -195,3 +201,4 @@ def _warnings(blueprint: Blueprint, tenant: Tenant) -> Iterator[str]:
         kind = item.key.partition(":")[0]
         if kind not in connected:
             yield f"channel {item.key}: the {kind} connector is not configured; its teams are asked in the inbox only"
+    yield from filter(None, (look() for look in _worries))

@@ -106,6 +106,22 @@ class TestEnvironment:
         with pytest.raises(accounts.TenantNotNamed, match="COUNTERSIGN_CONNECTOR_TENANT"):
             accounts.check_environment()
 
+    def test_a_blueprint_that_makes_it_nobodys_warns(self, ours, slack):
+        world()
+        assert "COUNTERSIGN_CONNECTOR_TENANT must name" in ours.apply().warnings[-1]
+        slack(ours.slug)
+        assert ours.apply().warnings == ()
+
+    def test_that_it_became_nobodys_is_logged_once(self, ours, slack, monkeypatch, caplog):
+        monkeypatch.setattr(accounts, "_said", [])
+        world()
+        for _ in range(2):
+            accounts.account(ours.tenant, "slack")
+            accounts.accounts("slack")
+        assert [one.message for one in caplog.records if "COUNTERSIGN_CONNECTOR_TENANT" in one.message] == [
+            accounts.worry()
+        ]
+
     def test_belongs_to_the_one_that_is_named(self, ours, slack):
         slack(ours.slug)
         accounts.check_environment()
