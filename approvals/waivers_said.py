@@ -45,7 +45,7 @@ def told_faults(method: V) -> V:
                 "type": f"{URN}invalid",
                 "title": "Bad Request",
                 "status": status.HTTP_400_BAD_REQUEST,
-                "detail": "Nobody can be asked for this.",
+                "detail": "These terms cannot be asked for; see errors.",
                 "errors": [_fault(one) for one in error.faults],
             }
             return Response(body, status=status.HTTP_400_BAD_REQUEST, content_type=_PROBLEM)
