@@ -1,5 +1,6 @@
 """`python -m examples.lookalikes.servicenow [WEBHOOK SECRET]`: an instance to try the connector against."""
 
+import secrets
 import sys
 import threading
 
@@ -13,14 +14,18 @@ PORT = 8003
 
 
 def main() -> None:
-    instance, faults = Instance(), Faults("servicenow")
+    instance, faults, secret = Instance(), Faults("servicenow"), secrets.token_hex(16)
     service = instance.person("countersign", "itil", "approval_admin", automation=True)
     erin = instance.person("erin", "approver_user", name="Erin Ek")
     if len(sys.argv) == 3:  # noqa: PLR2004  the program, a URL, a secret
-        instance.rules.append(BusinessRule(sys.argv[1], sys.argv[2], faults))
+        secret = sys.argv[2]
+        instance.rules.append(BusinessRule(sys.argv[1], secret, faults))
     with served(application(instance, faults), port=PORT) as url:
         print(f"ServiceNow look-alike at {url}")
-        print(f"  COUNTERSIGN_SERVICENOW_URL={url} USER={service.user_name} PASSWORD={service.password}")
+        print(f"  export COUNTERSIGN_SERVICENOW_URL={url}")
+        print(f"  export COUNTERSIGN_SERVICENOW_USER={service.user_name}")
+        print(f"  export COUNTERSIGN_SERVICENOW_PASSWORD={service.password}")
+        print(f"  export COUNTERSIGN_SERVICENOW_WEBHOOK_SECRET={secret}")
         print(f"  Erin approves as {erin.user_name} / {erin.password}, sys_id {erin.sys_id}")
         threading.Event().wait()
 

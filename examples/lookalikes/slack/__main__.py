@@ -27,9 +27,9 @@ async def _serve(port: int, settings: dict[str, str]) -> None:
     workspace = acme(storm=None, **settings)
     async with serving(workspace, port=port) as address:
         print(f"Slack look-alike on {address}. Point the service at it:", flush=True)
-        print(f"  COUNTERSIGN_SLACK_API_URL={address}/api/", flush=True)
+        print(f"  export COUNTERSIGN_SLACK_API_URL={address}/api/", flush=True)
         for name in ("bot_token", "app_token", "signing_secret"):
-            print(f"  COUNTERSIGN_SLACK_{name.upper()}={getattr(workspace, name)}", flush=True)
+            print(f"  export COUNTERSIGN_SLACK_{name.upper()}={getattr(workspace, name)}", flush=True)
         await asyncio.Event().wait()
 
 
