@@ -25,11 +25,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Level:
-    """What a server can be certified for. `needs` are levels without which this one does not count."""
+    """What a server can be certified for. `needs` are levels without which this one does not count; `asks`, whom it asks."""
 
     name: str
     cases: Sequence[Case]
     needs: Sequence[str] = ()
+    asks: Sequence[Api] = ()
 
 
 # --- the fixture
@@ -429,12 +430,14 @@ DISCOVERY = (
     Case("6.5", "signed metadata are signed", _signs),
 )
 
+BATCH = (Api.EVALUATIONS,)
+SEARCH = (Api.SUBJECT, Api.RESOURCE, Api.ACTION)
 LEVELS = (
     Level("Basic Core", BASIC_CORE),
     Level("Basic Properties", BASIC_PROPERTIES),
-    Level("Batch Core", BATCH_CORE, needs=("Basic Core",)),
-    Level("Batch Properties", BATCH_PROPERTIES, needs=("Basic Properties",)),
-    Level("Search Core", SEARCH_CORE),
-    Level("Search Properties", SEARCH_PROPERTIES, needs=("Search Core",)),
+    Level("Batch Core", BATCH_CORE, needs=("Basic Core",), asks=BATCH),
+    Level("Batch Properties", BATCH_PROPERTIES, needs=("Basic Properties",), asks=BATCH),
+    Level("Search Core", SEARCH_CORE, asks=SEARCH),
+    Level("Search Properties", SEARCH_PROPERTIES, needs=("Search Core",), asks=SEARCH),
     Level("Discovery", DISCOVERY),
 )

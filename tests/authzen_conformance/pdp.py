@@ -133,13 +133,22 @@ class Pdp:
         """What it says of itself; needs no token."""
         return self._send("GET", self.well_known, b"", {})
 
-    def endpoint(self, api: Api) -> str:
-        """As the metadata has it, else the default path under the base URL."""
+    def leaves_out(self, api: Api) -> bool:
+        """Whether it tells what it has, and this is not among it (AuthZEN, PDP Metadata: then it is not supported)."""
+        told = self._told()
+        return bool(told) and PARAMETERS[api] not in told
+
+    def _told(self) -> Mapping[str, Any]:
+        """The metadata, asked for once; empty where there are none to be read."""
         if self._metadata is None:
             reply = self.metadata()
             told = reply.document() if reply.status == OK else {}
             self._metadata = told if isinstance(told, dict) else {}
-        named = self._metadata.get(PARAMETERS[api])
+        return self._metadata
+
+    def endpoint(self, api: Api) -> str:
+        """As the metadata has it, else the default path under the base URL."""
+        named = self._told().get(PARAMETERS[api])
         return named if isinstance(named, str) else self.url + api.value
 
     # --- asking

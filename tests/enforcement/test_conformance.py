@@ -123,6 +123,13 @@ class TestOthers:
         with saying(**canned) as url, Pdp(url, "token") as pdp:
             assert not [result.level.name for result in run.levels(pdp) if result.passed]
 
+    def test_are_told_in_one_line_what_their_metadata_do_not_name(self):
+        with saying(decision=True) as url, Pdp(url, "token") as pdp:
+            told = run.table(list(run.levels(pdp))).splitlines()
+        (at,) = [number for number, line in enumerate(told) if line.startswith("Batch Core")]
+        assert told[at].endswith("absent  the metadata name no access_evaluations_endpoint")
+        assert told[at + 1].startswith("Batch Properties")
+
     def test_are_told_when_they_do_not_name_the_request(self):
         with saying(decision=True, echo=False) as url, Pdp(url, "token") as pdp:
             basic = next(run.levels(pdp))
