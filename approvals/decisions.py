@@ -48,7 +48,7 @@ class Decided:
         told = self.decision.get("risk")
         if not isinstance(told, Mapping):
             return f"{told} of 100"
-        factors = ", ".join(f"{one['name']} {one['points']}" for one in told.get("factors", ()))
+        factors = ", ".join(f"{one['name'].replace('_', ' ')} {one['points']}" for one in told.get("factors", ()))
         return f"{told.get('score')} of 100" + (f" ({factors})" if factors else "")
 
     @property

@@ -195,7 +195,7 @@ def _why(verdict: Verdict, *, risk_tier: int | None, policy_revision: int) -> It
     if risk_tier is not None:
         yield line("Risk tier", _TIERS[Tier(risk_tier)], Kind.FACT)
     if verdict.risk is not None:
-        factors = ", ".join(f"{factor.name} {factor.points}" for factor in verdict.risk.factors)
+        factors = ", ".join(f"{factor.name.replace('_', ' ')} {factor.points}" for factor in verdict.risk.factors)
         score = f"{verdict.risk.score} of 100"
         yield line("Risk score", f"{score} ({factors})" if factors else score, Kind.FACT)
     if verdict.rule:

@@ -24,7 +24,7 @@ READ_EXECUTIONS = frozenset({Role.ADMIN.value, Role.AUDITOR.value, Role.OPERATOR
 
 _PAGES = (
     ("Inbox", "/inbox/", None),
-    ("Exceptions", "/waivers/", None),
+    ("Waivers", "/waivers/", None),
     ("Decisions", "/decisions/", READ_DECISIONS),
     ("Executions", "/executions/", READ_EXECUTIONS),
     ("Evidence", "/evidence/", READ_EVIDENCE),

@@ -90,7 +90,7 @@ class TestFacts:
     def test_says_the_risk_and_what_it_is_made_of(self) -> None:
         risky = replace(asking.verdict(), risk=Risk(62, (RiskFactor("risk_tier", 45), RiskFactor("amount", 17))))
         shown = show(call(), risky, risk_tier=3, policy_revision=1, justification="").lines
-        assert values(shown, "Risk score") == ["62 of 100 (risk_tier 45, amount 17)"]
+        assert values(shown, "Risk score") == ["62 of 100 (risk tier 45, amount 17)"]
 
     def test_shows_environment_and_properties(self) -> None:
         shown = lines(call(environment={"cwd": "/srv"}, resource_properties={"region": "eu"}))

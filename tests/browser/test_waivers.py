@@ -36,7 +36,7 @@ def press(page: Page, button: str) -> None:
 def test_an_exception_is_asked_for_granted_used_and_revoked(ours: World, sit: Sit) -> None:
     page = sit(ours.dana, PHONE).go("/waivers/")
     press(page, "Ask for one")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Ask for an exception", timeout=SLOW)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ask for a waiver", timeout=SLOW)
     write(page, "Agents", "support-bot")
     write(page, "Tools", "payments.refund")
     write(page, "Methods", "create")

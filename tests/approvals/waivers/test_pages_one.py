@@ -188,6 +188,6 @@ class TestDecision:
         evaluation = call(own).context["evaluation_id"]
         ending.revoke(waiver.pk, tenant_id=own.tenant.pk, by=own.carol, why="x", now=clock.now())
         page = text(signed_in(own.ada).get(f"/decisions/{evaluation}/"))
-        assert "Let through by an exception" in page
+        assert "Let through by a waiver" in page
         assert "<strong>escalate</strong>, by <strong>refunds-over-100</strong>" in page
         assert f'href="/waivers/{waiver.pk}/"' in page

@@ -116,7 +116,7 @@ class TestWayAround:
     def test_leads_here_and_counts_on_the_first_page(self, ours: World, four: dict[str, Waiver]) -> None:
         page = text(signed_in(ours.erin).get("/"))
         assert '<a href="/waivers/"' in page
-        assert '<strong>2</strong><a href="/waivers/?state=live">exceptions granted</a>' in page
+        assert '<strong>2</strong><a href="/waivers/?state=live">waivers granted</a>' in page
 
 
 class TestCalendar:
