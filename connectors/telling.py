@@ -1,6 +1,6 @@
 """A request in, what may be said of it outside this house out: redacted, and with its outcome in one sentence."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from approvals.models import AccessRequest, Decision, Status, Vote
 from approvals.quorum import Tally
 from approvals.story import After
 from approvals.visible import Flag
+from approvals.waivers import labels
 from connectors import scrubbed, waivers_words
 from connectors.answers import request_link
 from connectors.port import Line, Moment, Needed, Said, Told
@@ -84,10 +85,21 @@ def _lines(request: AccessRequest) -> tuple[Sequence[Line], bool]:
         kept = shown.lines_of(request)
     except keys.CannotUnseal:
         return (), False
+    if request.asked_by_id:
+        kept = list(_in_words(kept))
     told_lines = [_line(one) for one in kept]
     readable = all(Flag.UNINSPECTABLE.value not in one["flags"] for one in kept)
     redacted = any(was_redacted for _, was_redacted in told_lines)
     return [line for line, _ in told_lines], readable and not redacted and shown.is_whole(request)
+
+
+def _in_words(lines: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """A waiver's lines, all of them, labelled in words: what was asked for first, then what it is pinned to."""
+    bound = [line for line in lines if line["label"].startswith(labels.BOUND)]
+    turns = iter(sorted(bound, key=lambda line: line["label"].startswith(labels.PINNED)))
+    for line in lines:
+        told_line = next(turns) if line["label"].startswith(labels.BOUND) else line
+        yield {**told_line, "label": labels.words(told_line["label"])}
 
 
 def _line(line: Mapping[str, Any]) -> tuple[Line, bool]:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from approvals import shown
 from approvals.models import AccessRequest, Vote, Waiver
+from connectors import telling
 from connectors.slack.card import APPROVE
 from examples.lookalikes.jira.server import Jira
 from examples.lookalikes.jira.site import Site
@@ -40,6 +42,20 @@ def asked(own: World, **changes: Any) -> tuple[Waiver, AccessRequest]:
 def state(waiver: Waiver) -> str:
     waiver.refresh_from_db()
     return waiver.state
+
+
+class TestTold:
+    def test_its_lines_are_in_words_and_none_is_left_out(self, database: None) -> None:
+        control = {"kind": "check", "url": "https://ci.acme.test/health", "every": "5m"}
+        _, request = asked(excepting.easy(), max_uses=3, ticket="OPS-1", controls=[control])
+        lines = telling.told(request, version=0).lines
+        said = {line.label for line in lines}
+        assert {"Rule it lifts", "Until", "Times at most", "Instead, 1: address looked at"} <= said
+        assert not [label for label in said if label.startswith("arguments.")], said
+        assert sorted(line.value for line in lines) == sorted(line["value"] for line in shown.lines_of(request))
+        labelled = [line.label for line in lines if line.kind == "argument"]
+        first_pin = next(n for n, label in enumerate(labelled) if label.startswith("As it is now"))
+        assert all(label.startswith("As it is now") for label in labelled[first_pin:])
 
 
 class TestSlack:
