@@ -139,7 +139,7 @@ def _need(need: Needed) -> str:
 
 def _said(said: Said) -> str:
     decision = _DECISIONS.get(said.decision, escape(said.decision))
-    proof = "" if said.assurance in _NO_PROOF else f", confirmed by {escape(cut(said.assurance, 20))}"
+    proof = "" if said.assurance in _NO_PROOF else f" with {escape(cut(said.assurance.upper(), 20))}"
     reason = f": {code(cut(said.reason, 100))}" if said.reason else ""
     where = escape(cut(said.surface, 60))
     return f"{decision} – {code(cut(said.who, 40))}, {moment(said.at)}, {where}{proof}{reason}"

@@ -2,12 +2,15 @@
 
 import html
 import re
+import time
 
 import httpx2
 import pyotp
 
 from examples.demo.chat import Begun
 from examples.demo.house import Approver, House, found
+
+READING = 2.5  # seconds: a vote faster than anybody reads is flagged as one
 
 
 class Browser:
@@ -38,6 +41,7 @@ def approve(house: House, approver: Approver, request_id: str, reason: str) -> N
     browser = signed_in(house, approver)
     path = f"/requests/{request_id}/"
     page = browser.read(path)
+    time.sleep(READING)
     code = pyotp.TOTP(approver.secret).now()
     after = browser.submit(f"{path}vote/", page, decision="approve", reason=reason, code=code)
     found(re.escape(approver.username), after)
@@ -47,6 +51,7 @@ def confirm(house: House, approver: Approver, begun: Begun) -> None:
     """Finish on our own page what was begun in the chat: the number shown there, and a fresh code."""
     browser = signed_in(house, approver)
     page = browser.read(begun.link.removeprefix(house.url))
+    time.sleep(READING)
     code = pyotp.TOTP(approver.secret).now()
     after = browser.submit(begun.link.removeprefix(house.url).split("?")[0], page, number=begun.number, code=code)
     found(re.escape(approver.username), after)

@@ -249,7 +249,7 @@ class TestEnded:
         said = words(approved())
         stamp = int((NOW + timedelta(minutes=2)).timestamp())
         assert "✅ approved – `erin`" in said
-        assert "confirmed by totp" in said
+        assert "with TOTP" in said
         assert f"✅ approved – `frank`, <!date^{stamp}^" in said
         assert f"*Closed* <!date^{stamp}^" in said
         assert "Answer by" not in said
