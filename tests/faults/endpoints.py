@@ -63,8 +63,6 @@ SPARED: Mapping[str, str] = {
     "slack/events": _THEIRS,
     "jira/webhook": _THEIRS,
     "servicenow/webhook": _THEIRS,
-    "healthz": "It keeps nothing.",
-    "readyz": "It keeps nothing.",
 }
 
 ELSEWHERE = frozenset({"admin/", "^access/v1/", r"^\.well-known/authzen-configuration"})

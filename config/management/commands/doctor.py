@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.health import connected, findings
+from config.health import connected, findings, tenants
 
 
 class Command(BaseCommand):
@@ -13,7 +13,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         found = list(findings())
         if not any(finding.fatal and not finding.ok for finding in found):
-            found.extend(connected())
+            found.extend([*tenants(), *connected()])
         for finding in found:
             mark = "ok  " if finding.ok else ("BAD " if finding.fatal else "mind")
             self.stdout.write(f"{mark}  {finding.name:<20} {finding.text}")
