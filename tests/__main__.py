@@ -18,19 +18,17 @@ from tests import environment
 OUTSIDE = ["tests/browser", "tests/connectors", "tests/faults", "tests/journeys", "tests/races"]
 WITHOUT_DATABASE = ["tests/countersign", "tests/docs", "tests/lookalikes"]
 ON_BOTH = [
-    "tests/approvals", "tests/connectors", "tests/enforcement", "tests/evidence", "tests/outbox", "tests/registry",
-    "tests/journeys",
+    "tests/approvals", "tests/enforcement", "tests/evidence", "tests/outbox", "tests/registry",
+    "tests/connectors/attention", "tests/connectors/test_deliver.py", "tests/connectors/test_once.py",
+    "tests/journeys/test_approval.py", "tests/journeys/test_tenants.py",
 ]  # fmt: skip
+"""What leans on how rows are stored, taken and locked; where there is no PostgreSQL everything is run on SQLite."""
+
 ONCE = [
     "tests/approvals/waivers/test_creep.py", "tests/approvals/waivers/test_model.py", "tests/enforcement/test_model.py",
     *sorted(map(str, Path("tests/approvals").rglob("test_pages*.py"))),
-    "tests/connectors/email", "tests/connectors/jira", "tests/connectors/servicenow", "tests/connectors/slack",
-    "tests/connectors/waivers", "tests/connectors/webhook",
-    "tests/journeys/test_demo.py", "tests/journeys/test_everywhere.py",
 ]  # fmt: skip
-"""What does not depend on how rows are stored: judging, showing, speaking, and stories that have a database of their own.
-Where there is no PostgreSQL it is all run on SQLite.
-"""
+"""What is among that and does not: judging, and showing."""
 
 PYTEST = [sys.executable, "-m", "pytest", "-q"]
 
