@@ -216,7 +216,7 @@ class House(RuleBasedStateMachine):
         sent, name = submission(denial.body, denial.reply), self._name()
         reply = self._sent(lambda: post(REQUESTS, self.keys[denial.who], sent, idempotency_key=name), crash)
         if self.now >= denial.at + REQUESTABLE:
-            assert error_of(reply) == (400, "expired_denial")
+            assert error_of(reply) == (410, "expired_denial")
         elif self._judged(denial.case) != "escalate" or self._is_unsettled(denial.case):
             assert error_of(reply) == (400, "not_requestable")
         else:
