@@ -1,30 +1,27 @@
 """The group commit on the event loop itself, where the database is PostgreSQL: judged calls in, durable answers out.
 
-The same groups in the same transaction as the writing thread's (`commit`), on one connection, without the thread:
-between two threads each wait for the database is a wait for the interpreter as well. While one COMMIT is on its way,
-calls gather.
+The same groups in the same transaction as the writing thread's (`commit`), without the thread: between two threads
+each wait for the database is a wait for the interpreter as well. While one group's COMMIT is on its way, calls gather
+and the next group begins on a second connection: with one, the process would idle for as long as the disk takes.
 """
 
 import asyncio
-import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from typing import Any, cast
+from types import TracebackType
+from typing import Self
 
-import psycopg
 from django.db import connection
-from psycopg.waiting import Ready, Wait
 
-from enforcement import commit, group, line, pool, wire
-from enforcement.commit import CAPACITY, DEADLINE, LOOK, SHARE, Bundle, Lines, bundled, fair_share, settle
-from enforcement.group import Outcome, Party, Ticket
+from enforcement import commit
+from enforcement.commit import CAPACITY, LOOK, SHARE, Bundle, Lines, bundled, fair_share, settle
+from enforcement.committer import Committer
+from enforcement.group import Party, Ticket
 from enforcement.judged import Judged
-from enforcement.problems import Problem, unavailable
+from enforcement.problems import unavailable
 
-log = logging.getLogger(__name__)
-
-_PATIENCE = 2 * DEADLINE  # seconds for one group; whoever asked has been told 503 by then
+_COMMITTERS = 2  # a third finds nothing left to do, and makes groups smaller
 _GOODBYE = 10.0  # seconds for what waits at the end
 
 
@@ -38,8 +35,9 @@ class Writer:
         self._watched: deque[Ticket] = deque()
         self._bell: asyncio.Future[None] | None = None
         self._closing = False
-        self._raw: psycopg.Connection[Any] | None = None
-        self._task = loop.create_task(self._write())
+        self._turn = asyncio.Lock()
+        self._committers = [Committer(loop, silent=self._doubt) for _ in range(_COMMITTERS)]
+        self._tasks = {loop.create_task(self._write(committer)) for committer in self._committers}
         self._watch = loop.call_later(LOOK, self._look)
 
     def submit(self, judged: Judged) -> "asyncio.Future[bytes]":
@@ -66,79 +64,39 @@ class Writer:
         """Commit what has been submitted, then end."""
         self._closing = True
         self._ring()
-        await asyncio.wait({self._task}, timeout=_GOODBYE)
-        self._task.cancel()
+        await asyncio.wait(self._tasks, timeout=_GOODBYE)
+        for task in self._tasks:
+            task.cancel()
         self._watch.cancel()
-        if self._raw is not None:
-            self._raw.close()
+        for committer in self._committers:
+            committer.drop()
 
     def _ring(self) -> None:
         if self._bell is not None and not self._bell.done():
             self._bell.set_result(None)
 
-    async def _write(self) -> None:
+    async def _write(self, committer: Committer) -> None:
         while True:
-            while not self._lines:
-                if self._closing:
+            async with _Turn(self._turn) as turn:
+                if not await self._asked():
                     return
-                self._bell = self.loop.create_future()
-                await self._bell
-            tickets = fair_share(self._lines)
-            try:
-                outcomes = await self._commit(tickets)
-            except Exception:
-                log.exception("the group commit failed in a way nobody foresaw")
-                self._drop()
-                outcomes = [unavailable()] * len(tickets)
+                tickets = fair_share(self._lines)
+                outcomes = await committer.commit(tickets, written=turn.pass_on)
             self._waiting.leave(tickets)
             settle(zip([ticket.future for ticket in tickets], outcomes, strict=True))
 
-    async def _commit(self, tickets: list[Ticket]) -> list[Outcome]:
-        try:
-            raw = await self._connected()
-        except (psycopg.Error, Problem) as error:
-            return group.gone(tickets, error)
-        return await self._run(group.committing(tickets, wire.over(raw)), raw)
+    def _doubt(self) -> None:
+        for committer in self._committers:
+            committer.doubt()
 
-    async def _connected(self) -> "psycopg.Connection[Any]":
-        """The connection, made anew if the last one is of no use. In a thread: names may take long to resolve."""
-        if self._raw is None or self._raw.closed:
-            self._raw = await pool.run(_connect)
-        return self._raw
-
-    async def _run(self, steps: line.Waiting[list[Outcome]], raw: "psycopg.Connection[Any]") -> list[Outcome]:
-        until = time.monotonic() + _PATIENCE
-        try:
-            want = next(steps)
-            while True:
-                ready = await self._ready(raw.fileno(), want, until)
-                if ready is None:
-                    self._drop()  # first, so that nobody tries to roll back over it
-                    want = steps.throw(psycopg.OperationalError("the database took too long"))
-                else:
-                    want = steps.send(ready)
-        except StopIteration as ended:
-            return ended.value  # type: ignore[no-any-return]  # what the steps return
-        finally:
-            steps.close()
-
-    async def _ready(self, socket: int, want: Wait, until: float) -> Ready | None:
-        """What of `want` came about; None once the time is up."""
-        loop, come = self.loop, self.loop.create_future()
-        loop.add_reader(socket, _come, come, Ready.R)
-        if want & Wait.W:
-            loop.add_writer(socket, _come, come, Ready.W)
-        timer = loop.call_later(until - time.monotonic(), _come, come, None)
-        try:
-            return cast("Ready | None", await come)
-        finally:
-            timer.cancel()
-            loop.remove_reader(socket)
-            loop.remove_writer(socket)
-
-    def _drop(self) -> None:
-        if self._raw is not None:
-            self._raw.close()
+    async def _asked(self) -> bool:
+        """Wait until there is something to commit; False if nothing will come any more."""
+        while not self._lines:
+            if self._closing:
+                return False
+            self._bell = self.loop.create_future()
+            await self._bell
+        return True
 
     def _look(self) -> None:
         """Tell those whose time is up, whatever the database does."""
@@ -151,13 +109,30 @@ class Writer:
         self._watch = self.loop.call_later(LOOK, self._look)
 
 
-def _come(future: "asyncio.Future[Ready | None]", ready: Ready | None) -> None:
-    if not future.done():
-        future.set_result(ready)
+class _Turn:
+    """One committer's turn to take calls, which it passes on when only its COMMIT is left, or at the latest when done.
 
+    Two that took calls at the same time would halve each other's groups for nothing.
+    """
 
-def _connect() -> "psycopg.Connection[Any]":
-    return psycopg.connect(**{**connection.get_connection_params(), "autocommit": True})
+    def __init__(self, lock: asyncio.Lock) -> None:
+        self._lock = lock
+        self._mine = False
+
+    async def __aenter__(self) -> Self:
+        self._mine = await self._lock.acquire()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """Once; after that it does nothing."""
+        if self._mine:
+            self._mine = False
+            self._lock.release()
 
 
 # --- the one of this process

@@ -75,9 +75,9 @@ def here() -> Transaction:
     return _Wire(connection.connection, connection.close) if connection.vendor == "postgresql" else _Statements()
 
 
-def over(raw: "psycopg.Connection[Any]") -> Transaction:
-    """A transaction on a PostgreSQL connection that is nobody else's."""
-    return _Wire(raw, raw.close)
+def over(raw: "psycopg.Connection[Any]", *, written: Callable[[], None]) -> Transaction:
+    """A transaction on a PostgreSQL connection that is nobody else's. `written` is called when only COMMIT is left."""
+    return _Wire(raw, raw.close, written)
 
 
 _LOOK = (
@@ -114,10 +114,13 @@ _PLACES = ("bigint", "text", "bigint", "bigint")
 class _Wire:
     """PostgreSQL in pipeline mode. `now()` is the time of BEGIN, the same in every statement of a transaction."""
 
-    def __init__(self, raw: "psycopg.Connection[Any]", drop: Callable[[], None]) -> None:
+    def __init__(
+        self, raw: "psycopg.Connection[Any]", drop: Callable[[], None], written: Callable[[], None] | None = None
+    ) -> None:
         self._line = line.of(raw)
         self._places: Mapping[Place, int] = {}
         self.drop = drop
+        self._written = written
 
     @contextmanager
     def frame(self) -> Iterator[None]:
@@ -165,6 +168,8 @@ class _Wire:
             if values:
                 send(table.statement, table.encoded(values))
         send(b"COMMIT")
+        if self._written is not None:
+            self._written()
         yield from self._line.sync()
 
     def roll_back(self) -> Waiting[None]:
