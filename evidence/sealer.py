@@ -12,6 +12,7 @@ from evidence.horizon import Horizon
 TICK = 0.2
 _SPACING = 0.7  # seconds between two checkpoints of a log: at a steady trickle one each would be all one could see
 _CATCH_UP = 60.0
+_RESTING = 0.4  # seconds of a round in which it may rest
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +44,10 @@ class Sealer(threading.Thread):
             self._horizon = Horizon()
         self._catch_up(self._horizon, at)
         count, complete = 0, True
+        rest = _Rest()
         for log, rows in self._horizon.due().items():
             try:
-                done = self._seal(log, rows, at)
+                done = self._seal(log, rows, at, rest)
             except seal.BrokenLog as error:
                 self._report(log, error)
                 self._horizon.leave(log)
@@ -56,7 +58,7 @@ class Sealer(threading.Thread):
             self._horizon.all_sealed()
         return count
 
-    def _seal(self, log: str, rows: list[int], at: float) -> int:
+    def _seal(self, log: str, rows: list[int], at: float, rest: "_Rest") -> int:
         """How many of `rows` are sealed now for certain: none if it is too early for this log or another is at it."""
         if len(rows) < seal.BATCH and at - self._last.get(log, float("-inf")) < _SPACING:
             return 0
@@ -64,7 +66,7 @@ class Sealer(threading.Thread):
         done = 0
         for start in range(0, len(rows), seal.BATCH):
             part = rows[start : start + seal.BATCH]
-            if seal.seal(log, part) is None:
+            if seal.seal(log, part, rest=rest) is None:
                 break
             done += len(part)
         else:
@@ -83,3 +85,21 @@ class Sealer(threading.Thread):
             self._caught_up = at
             seal.publish_missing()
             horizon.take_back()
+
+
+class _Rest:
+    """Signs half of the time instead of all of it, as long as a round has time for that.
+
+    A second's records signed at a stretch keep a core from those who wait for an answer, and leave it idle for the
+    rest of the second. A round that takes long does not rest any more: being in time comes first.
+    """
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + _RESTING
+        self._since = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now < self._until:
+            time.sleep(min(now - self._since, self._until - now))
+        self._since = time.monotonic()

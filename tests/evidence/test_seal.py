@@ -132,7 +132,7 @@ class TestSealDue:
         seal.seal_due(log)
         (late,) = decisions(log, 1)
         record = Record.objects.get(event_id=late.event_id)
-        growth = seal._grow(log, [record.id], now=record.recorded_at)
+        growth = seal._grow(log, [record.id], now=record.recorded_at, rest=seal._hurry)
         seal.seal_due(log)
         with pytest.raises(seal.IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             seal._write(cursor, growth)

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from evidence import seal, sink
+from evidence import sealer as looping
 from evidence.models import Checkpoint, Sealed
 from evidence.sealer import Sealer
 from tests.evidence.shared import a_log, decisions
@@ -116,3 +117,31 @@ class TestRun:
         stop.set()
         thread.join(30)
         assert_one_sound_tree(log)
+
+
+class TestRest:
+    """What `seal` calls between a few signatures and the next."""
+
+    @pytest.fixture
+    def rested(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        naps: list[float] = []
+        monkeypatch.setattr("evidence.sealer.time.sleep", naps.append)
+        return naps
+
+    def test_comes_between_the_signatures_of_a_round_with_much_to_do(self, sealer: Sealer, rested: list[float]) -> None:
+        log = a_log()
+        decisions(log, 100)
+        sealer.round(at=0)
+        assert_one_sound_tree(log)
+        assert len(rested) >= 3
+        assert 0 < sum(rested) <= looping._RESTING
+
+    def test_ends_where_being_in_time_comes_first(
+        self, sealer: Sealer, rested: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(looping, "_RESTING", 0.0)
+        log = a_log()
+        decisions(log, 100)
+        sealer.round(at=0)
+        assert_one_sound_tree(log)
+        assert rested == []
