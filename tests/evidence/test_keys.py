@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from hypothesis import given
+from hypothesis import strategies as st
 
 from countersign.proof.keys import BadSignature, Signer
 from evidence import keys
@@ -35,6 +37,11 @@ class TestSigner:
         signature = keys.signer(Purpose.PDP).sign(b"x")
         with pytest.raises(BadSignature):
             keys.verifiers(Purpose.SEALER)[0].verify(signature, b"x")
+
+    @given(st.binary(min_size=32, max_size=32), st.binary(max_size=4096))
+    def test_signs_what_the_library_that_verifies_would_have_signed(self, seed: bytes, data: bytes) -> None:
+        quick, plain = keys.QuickSigner(name="x", seed=seed), Signer(name="x", seed=seed)
+        assert quick.sign(data) == plain.sign(data)
 
 
 class TestVerifiers:
