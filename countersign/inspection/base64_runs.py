@@ -1,7 +1,6 @@
 """Where base64 stands in a text, and what can be read in it, whatever it is wrapped in and wherever it begins."""
 
 import binascii
-import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -10,9 +9,9 @@ import re2
 
 from countersign.inspection.effort import Effort
 from countersign.inspection.escapes import unescaped
-from countersign.inspection.folding import CONTROLS, folded, plain
+from countersign.inspection.folding import CONTROLS, bytes_of, folded, plain, text_of
 
-_RUN = re.compile(rb"(?:[A-Za-z0-9+/_-]{60,}\r?\n)*[A-Za-z0-9+/_-]+={0,2}")
+_RUN = re2.compile(rb"(?:[A-Za-z0-9+/_-]{60,}\r?\n)*[A-Za-z0-9+/_-]+={0,2}")
 _WRAPPED = 60  # characters a line, at least, where base64 is wrapped
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 # Three quanta in a row that decode to bytes below 128, told by the bits that are zero in these.
@@ -64,14 +63,21 @@ def _any_of(values: Iterable[int]) -> bytes:
 
 def peeled(text: bytes, effort: Effort) -> Iterator[bytes]:
     """What can be read in a run, which may start anywhere in its first four characters: `path/QUtJQQ…`."""
-    text = text.translate(_URL_SAFE, b"\r\n=")
-    for shift in range(4):
-        part = text[shift:]
-        part = part[:-1] if len(part) % 4 == 1 else part
-        for stretch in _readable().finditer(binascii.a2b_base64(part + b"=" * (-len(part) % 4))):
-            if not effort.spend(_PER_STRETCH + _PER_BYTE * len(stretch[0])):
+    for decoded in _shifted(text.translate(_URL_SAFE, b"\r\n=")):
+        for found in _readable().finditer(decoded):
+            start, end = found.span()
+            if not effort.spend(_PER_STRETCH + _PER_BYTE * (end - start)):
                 return
-            yield from _unwrapped(stretch[0])
+            yield from _unwrapped(decoded[start:end])
+
+
+def _shifted(text: bytes) -> Iterator[bytes]:
+    """From each of its first four characters on. Decoded once: every further character is six bits further."""
+    decoded = binascii.a2b_base64(text + b"A" * (-len(text) % 4))
+    bits = int.from_bytes(decoded)
+    for shift in range(4):
+        size = (len(text) - shift) * 3 // 4
+        yield (bits << 6 * shift).to_bytes(len(decoded) + shift)[shift : shift + size]
 
 
 @cache
@@ -81,13 +87,10 @@ def _readable() -> Any:
     return re2.compile(f"[\\x00-\\x7f{foldable}]{{11,}}".encode())
 
 
-def _unwrapped(stretch: bytes) -> Iterator[bytes]:
+def _unwrapped(stretch: bytes) -> Iterable[bytes]:
     """As it is, and what was folded or escaped before it was encoded."""
-    yield stretch
     bare = stretch.translate(None, CONTROLS)
     if not bare.isascii():
-        bare = folded(bare)
-    if bare != stretch:
-        yield bare
-    if b"%" in bare:
-        yield unescaped(bare)
+        bare = bytes_of(folded(text_of(bare)))
+    read = [stretch] if bare == stretch else [stretch, bare]
+    return [*read, unescaped(bare)] if b"%" in bare else read

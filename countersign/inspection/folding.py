@@ -4,10 +4,15 @@ import itertools
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
+
+import re2
 
 CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n\r"})
 _UNSEEN = ("Cc", "Cf", "Me", "Mn")
 _BLANK = "\u115f\u1160\u3164\uffa0\u2800"  # blank letters, which no category tells from the others
+_FIRST_CJK, _NO_UTF_8 = 0x3400, range(0xDC80, 0xDD00)
+_LONGEST = 7  # letters that one may become; two ligatures stand for whole phrases, eleven times as long
 _WITH_PLAIN = (
     (0x80, 0x3400),
     (0xA000, 0xAC00),
@@ -20,7 +25,15 @@ _WITH_PLAIN = (
 
 def is_plain(data: bytes) -> bool:
     """Whether there is nothing to fold."""
-    return data.isascii() and len(data.translate(None, CONTROLS)) == len(data)
+    if data.isascii():
+        return len(data.translate(None, CONTROLS)) == len(data)
+    return _to_fold().search(data) is None
+
+
+@cache
+def _to_fold() -> Any:
+    """Any one letter that becomes another or vanishes: text in other scripts mostly holds none."""
+    return re2.compile("[" + "".join(f"\\x{{{code:x}}}" for code in plain()) + "]")
 
 
 @cache
@@ -28,11 +41,11 @@ def plain() -> dict[int, str]:
     """Which characters become plain ones, and which vanish."""
     known = {ord(letter): "" for letter in _BLANK} | dict.fromkeys(CONTROLS, "")
     for code in itertools.chain.from_iterable(itertools.starmap(range, _WITH_PLAIN)):
-        folded = unicodedata.normalize("NFKC", chr(code))
+        became = unicodedata.normalize("NFKC", chr(code))
         if unicodedata.category(chr(code)) in _UNSEEN:
             known[code] = ""
-        elif any(letter.isascii() for letter in folded):
-            known[code] = folded
+        elif len(became) <= _LONGEST and any(letter.isascii() for letter in became):
+            known[code] = became
     return known
 
 
@@ -46,9 +59,16 @@ def bytes_of(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def folded(data: bytes) -> bytes:
-    """UTF-8 in, its plain reading out."""
-    return bytes_of(text_of(data).translate(plain()))
+def folded(text: str) -> str:
+    """Its plain reading."""
+    return text.translate(_table())
+
+
+@cache
+def _table() -> dict[int, int | str | None]:
+    """The same as `str.translate` likes it: None is faster than "", itself is faster than being absent."""
+    itself = {code: code for code in itertools.chain(range(_FIRST_CJK), _NO_UTF_8)}
+    return itself | {code: became or None for code, became in plain().items()}
 
 
 def folds(part: bytes) -> Iterator[tuple[int, int, bool]]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from countersign.inspection.base64_runs import peeled, runs
 from countersign.inspection.effort import Effort
 from countersign.inspection.escapes import ESCAPE, escapes, unescaped
-from countersign.inspection.folding import bytes_of, folds, is_plain, plain, text_of
+from countersign.inspection.folding import bytes_of, folded, folds, is_plain, text_of
 
 Lengths = Iterable[tuple[int, int, bool]]
 """How many bytes became how many, in order, and whether each of them stayed itself."""
 
 _PART = 512
+_LAYERS = 2  # escaped twice; what was escaped may have to be folded
 _PER_RUN, _PER_BYTE = 12_000, 4
 
 
@@ -82,11 +83,15 @@ def readings(data: bytes) -> Iterator[Reading]:
     """The text itself first, then each reading that differs from the one before; base64 last, and only once."""
     reading = Reading(data)
     yield reading
-    for step in (_folded, _unescaped, _folded, _unescaped):
-        further = step(reading)
-        if further is not None:
-            reading = further
-            yield reading
+    for _ in range(_LAYERS):
+        before = reading
+        for step in (_folded, _unescaped):
+            further = step(reading)
+            if further is not None:
+                reading = further
+                yield reading
+        if reading is before:
+            break
     decoded = _decoded(reading, Effort())
     if decoded is not None:
         yield decoded
@@ -97,14 +102,14 @@ def _folded(reading: Reading) -> Reading | None:
     data = reading.data
     if is_plain(data):
         return None
-    text, known = text_of(data), plain()
+    text = text_of(data)
     made, place = Reading(b"", reading, lengths=folds), 0
     kept: list[bytes] = []
     for at in range(0, len(text), _PART):
         part = text[at : at + _PART]
-        read = len(bytes_of(part))
-        _add(made, kept, bytes_of(part.translate(known)), (place, place + read))
-        place += read
+        read = bytes_of(part)
+        _add(made, kept, read if is_plain(read) else bytes_of(folded(part)), (place, place + len(read)))
+        place += len(read)
     return _joined(made, kept)
 
 
@@ -132,8 +137,8 @@ def _decoded(reading: Reading, effort: Effort) -> Reading | None:
         effort.earn(end - place)
         place = end
         effort.spend(_PER_RUN + _PER_BYTE * (end - start))
-        for part in peeled(reading.data[start:end], effort):
-            _add(made, kept, part + b"\n", (start, end))
+        lines = [*peeled(reading.data[start:end], effort), b""]
+        _add(made, kept, b"\n".join(lines), (start, end))
         if effort.left < 0:
             made.read_to = start
             break

@@ -55,11 +55,13 @@ def _stretches(size: int) -> Iterator[tuple[int, int]]:
 
 def _called(known: Catalogue, chunk: bytes) -> list[int]:
     """The rules whose keywords are there, in order."""
+    if not known.any_keyword.search(chunk):
+        return []
     hits = known.keywords.Match(chunk)
-    if hits is None and known.any_keyword.search(chunk):
+    if hits is None:
         # A set that runs out of memory says that nothing matched; then every rule is asked.
         return list(range(len(known.rules)))
-    return sorted({n for hit in hits or () for n in known.needing[hit]})
+    return sorted({n for hit in hits for n in known.needing[hit]})
 
 
 def _matches(rule: Rule, data: bytes, start: int, end: int, effort: Effort) -> Iterator[tuple[int, int]]:
