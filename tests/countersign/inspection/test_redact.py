@@ -67,6 +67,11 @@ class TestSecrets:
         token = f"sk-ant-api03-{'a1B2c3D4e5F6g7H8i9J0' * 6000}"
         assert redact(f"a {token} z").text == "a [redacted: anthropic-api-key] z"
 
+    @pytest.mark.parametrize("size", [16, 3000, 9000, 17_000, 30_000])
+    def test_a_token_is_seen_by_its_middle_however_far_its_beginning_is(self, size):
+        token = f"eyJ{'a1B2c3D4' * (size // 8)}.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2ln"
+        assert redact(f"{'- ' * 7000}{token} z").text == f"{'- ' * 7000}[redacted: jwt] z"
+
     def test_a_key_whose_end_was_cut_off_is_still_one(self):
         assert redact(PEM[:120]).text == "[redacted: private-key]"
 
