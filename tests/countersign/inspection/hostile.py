@@ -31,6 +31,12 @@ def _assignments() -> str:
     return "".join(f'{word}_token = "{_letters(31)}" ' for word in _keywords().split()[:20000])[:SIZE]
 
 
+def _scripts(size: int) -> str:
+    """Letters of three bytes; in every part of the text some fold, and some fold once more."""
+    folding = (*range(0xFF01, 0xFF5F), *range(0xFE70, 0xFE80))
+    return "".join(map(chr, _CHANCE.choices((*range(0x3040, 0xA000), *folding * 8), k=size)))
+
+
 HOSTILE = {
     "one letter": _filled("a"),
     "line breaks": _filled("\n"),
@@ -64,4 +70,13 @@ HOSTILE = {
     "combining": _filled("a\u0301")[: SIZE // 2],
     "full-width escapes": _filled("％４１")[: SIZE // 3],
     "control characters": _filled("a\x00\x01"),
+    "umlauts": _filled("Größe, Straße, Päckchen ")[: SIZE * 6 // 7],
+    "phrases in one letter": _filled("ﷺ")[: SIZE // 3],
+    "stray escapes": "%41" + _filled("%g%%4g")[3:],
+}  # fmt: skip
+
+# Made against this scrubber: each of its readings is taken, and no part of any can be passed over.
+HARDER = {
+    "letters of every script, escaped": "".join(f"{letter}%25{_CHANCE.choice('24')}1" for letter in _scripts(SIZE // 8)),
+    "scraps of text in base64": base64.b64encode(_filled("hello world\x80").encode("latin-1")).decode()[:SIZE],
 }  # fmt: skip
