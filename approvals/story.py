@@ -25,7 +25,7 @@ _WORDS = {
     Event.VOTE_CAST: "{actor} voted to {decision} {where} {haste}",
     Event.VOTE_REFUSED: "A vote of {actor} was refused",
     Event.STEPUP_PASSED: "{actor} confirmed with a fresh code",
-    Event.STEPUP_FAILED: "{actor} entered a code that did not pass",
+    Event.STEPUP_FAILED: "{actor} entered {factor}",
     Event.APPROVAL_ISSUED: "Approval issued",
     Event.APPROVAL_USED: "Approval used: the call may run",
     Event.APPROVAL_REFUSED: "An attempt to use the approval was refused",
@@ -63,6 +63,8 @@ _NOISY = frozenset(
 _STEADY = frozenset(_WORDS) - _NOISY
 _ASKED = _WORDS[Event.DECISION_MADE].format(outcome="escalate")
 _HASTE = "less than two seconds after first seeing it"
+_BAD_CODE = "a code that did not pass"
+_BAD_NUMBER = "a number that was not the one shown"
 _WAIVED = "A call was let through"
 _LEFT_OUT = "Earlier repetitions are left out here; the evidence has them all"
 
@@ -142,7 +144,7 @@ def _folded(moments: Iterable[Moment]) -> Iterator[Moment]:
     """Neighbours of the same text as one line, or an agent that asks every few seconds would drown the votes."""
     for text, run in groupby(moments, key=lambda moment: moment.text):
         first, *more = run
-        yield Moment(first.at, f"{text} ×{len(more) + 1}, last {more[-1].at:%H:%M:%S}" if more else text)
+        yield Moment(first.at, f"{text} ×{len(more) + 1}, last {more[-1].at:%H:%M:%S} UTC" if more else text)
 
 
 def _after(request: AccessRequest, newest_first: Sequence[Mapping[str, Any]], *, now: datetime) -> After | None:
@@ -180,6 +182,7 @@ def _values(said: Mapping[str, Any]) -> dict[str, str]:
         "decision": str(said.get("detail", {}).get("decision", "")),
         "where": surfaces.words(str(said.get("detail", {}).get("surface", ""))),
         "haste": _HASTE if "quick" in said.get("detail", {}).get("flags", ()) else "",
+        "factor": _BAD_NUMBER if said.get("detail", {}).get("method") == "number" else _BAD_CODE,
         "outcome": str(said.get("decision", {}).get("outcome", "")),
         "status": str(said.get("execution", {}).get("status", "")),
     }

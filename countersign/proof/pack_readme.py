@@ -8,7 +8,8 @@ Trust nothing in here because it says so. Each of the three ways below needs no 
 
 ## 1. Everything at once
 
-Install Countersign's library, then:
+Install Countersign's library from its own repository (the package of that name on a public index is another
+project's), then:
 
     countersign verify . --key 'NAME+12ab34cd+AbC…=' --against CHECKPOINT
 

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpResponse
 from django.test import Client
 
-from approvals import intents
+from approvals import intents, story
 from approvals.models import AccessRequest, Decision, Intent, Status, Vote
 from evidence import clock
 from evidence.models import Record
@@ -88,6 +88,8 @@ class TestRefusals:
         intent, client, code = begun(asked, ours.erin), signed_in(ours.erin), fresh_code(ours.erin, secret)
         assert confirm(client, intent, number=wrong(intent), code=code).status_code == 401
         assert confirm(client, intent, code=code).status_code == 302
+        told = [moment.text for moment in story.story(asked, now=clock.now()).timeline]
+        assert f"{ours.username('erin')} entered a number that was not the one shown" in told
 
     @pytest.mark.parametrize("code", ["", "000000", "not a code at all"])
     def test_the_number_alone_is_not_enough(self, ours: World, asked: AccessRequest, secret: str, code: str) -> None:

@@ -60,8 +60,8 @@ class TestTimeline:
         asked(request, 2)
         erin = f"{ours.username('erin')} voted to approve on the web"
         assert texts(request) == [
-            "Request opened", "Decision: escalate", "Asked again ×45, last 12:02:15", erin,
-            "Asked again ×2, last 12:00:03",
+            "Request opened", "Decision: escalate", "Asked again ×45, last 12:02:15 UTC", erin,
+            "Asked again ×2, last 12:00:03 UTC",
         ]  # fmt: skip
 
     def test_a_vote_faster_than_reading_says_so_to_everybody(self, ours: World) -> None:
@@ -80,12 +80,12 @@ class TestTimeline:
         asked(request, 9)
         assert texts(request) == [
             story._LEFT_OUT, "Request opened", f"{ours.username('erin')} voted to approve on the web",
-            "Asked again ×6, last 12:00:24",
+            "Asked again ×6, last 12:00:24 UTC",
         ]  # fmt: skip
 
     def test_what_differs_is_not_folded(self) -> None:
         moments = [Moment(NOON, one) for one in ("a", "b", "a", "a")]
-        assert [moment.text for moment in story._folded(moments)] == ["a", "b", "a ×2, last 12:00:00"]
+        assert [moment.text for moment in story._folded(moments)] == ["a", "b", "a ×2, last 12:00:00 UTC"]
 
     def test_the_open_page_is_told_of_each_repetition(self, ours: World) -> None:
         request = opened(ours)

@@ -34,6 +34,12 @@ class TestDocs:
     def test_events_are_listed(self, event):
         assert f"`{event}`" in page("evidence.md")
 
+    @pytest.mark.parametrize(
+        "path", [*PAGES, *ROOT.glob("templates/**/*.html"), ROOT / "countersign/proof/pack_readme.py"]
+    )
+    def test_nobody_is_sent_to_the_package_of_our_name_that_is_not_ours(self, path):
+        assert not re.search(r"pip install countersign\b", path.read_text())
+
     @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
     def test_links_lead_somewhere(self, path):
         for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text()):

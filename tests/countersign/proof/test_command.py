@@ -62,3 +62,9 @@ class TestVerify:
             done = run(lay(full, name=f"pack-{len(str(key))}"), "--against", tmp_path / "held", "--key", key)
             assert (done.exit_code, done.output.count("✓")) == (0, 17)
             assert "Verified: every step holds." in done.output
+
+    def test_calls_nothing_verified_that_only_vouches_for_itself(self, run, full, lay):
+        done = run(lay(full))
+        assert done.exit_code == 0
+        assert "Verified" not in done.output
+        assert done.output.splitlines()[-1].endswith("Only --key tells who did.")
