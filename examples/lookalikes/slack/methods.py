@@ -69,7 +69,10 @@ def _page(workspace: Workspace, found: list[Message], arguments: Arguments, *, n
 
 
 def _readable(workspace: Workspace, arguments: Arguments) -> list[Message]:
+    """Direct messages want a scope of their own: https://docs.slack.dev/reference/scopes/im.history."""
     channel = channel_by_id(workspace, arguments)
+    if channel.im_of and "im:history" not in workspace.scopes:
+        raise Refused("missing_scope", needed="im:history", provided=",".join(sorted(workspace.scopes)))
     if workspace.bot_user not in channel.members:
         raise Refused("not_in_channel")
     return [one for one in workspace.messages if one.channel == channel.id and not one.only_for and not one.deleted]
@@ -121,8 +124,8 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "users.info": ("users:read",),
     "users.lookupByEmail": ("users:read.email",),
     "conversations.open": ("im:write",),
-    "conversations.history": ("channels:history", "groups:history"),
-    "conversations.replies": ("channels:history", "groups:history"),
+    "conversations.history": ("channels:history", "groups:history", "im:history"),
+    "conversations.replies": ("channels:history", "groups:history", "im:history"),
 }
 
 

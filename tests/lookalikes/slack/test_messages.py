@@ -98,6 +98,7 @@ class TestMessages:
         channel = slack.conversations_open(users="U0FRANK")["channel"]["id"]
         assert slack.chat_postMessage(channel="U0FRANK", text="hello")["channel"] == channel
         assert refused(slack.conversations_open, users="U0NOBODY")["error"] == "user_not_found"
+        assert refused(slack.conversations_history, channel=channel)["needed"] == "im:history"
 
     def test_for_one_person_are_seen_by_nobody_else(self, world: SlackWorld, slack: WebClient):
         ts = slack.chat_postEphemeral(channel=APPROVALS, user="U0ERIN", text="You asked for it yourself.")["message_ts"]
