@@ -157,7 +157,7 @@ def _send(transport: Transport, turn: Turn, told: Told) -> Ref:
     if turn.row.ref:
         return transport.edit(turn.place, turn.row.ref, told)
     if turn.row.attempting:
-        found = transport.find(turn.place, told)
+        found = transport.find(turn.place, told.name)
         if found is not None:
             return transport.edit(turn.place, found, told)
     if not _held(turn).update(attempting=True):

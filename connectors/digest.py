@@ -1,7 +1,8 @@
 """A place in, its digest brought to what waits there now out: sent once, edited after, gone quiet when all is answered.
 
 Where a message can be changed it is, so that no stale link stays. Where it cannot, as with e-mail, one is sent when
-something new waits, and no more than one in a window.
+something new waits, and no more than one in a window. Each has a name, in its row before it is sent: one whose answer
+was lost is looked for by it before it is sent again.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from connectors import accounts, kinds, pauses, plain, scrubbed
 from connectors.answers import request_link
 from connectors.attention import DIGEST
 from connectors.models import Delivery, Digest
-from connectors.port import Account, Board, Item, Place, Ref, Transport, TransportError, Waiting
+from connectors.port import CALLED, Account, Board, Item, Name, Place, Ref, Transport, TransportError, Waiting
 from countersign import ids
 from evidence import clock
 from outbox import pump
@@ -97,18 +98,49 @@ def _held(row: Digest, *, now: datetime) -> QuerySet[Delivery]:
 def _edit(row: Digest, board: Board, place: Place, told: Waiting, *, newest: int, now: datetime) -> None:
     """Change the message; after a window, what is new gets a message anew, and the old one falls silent."""
     says = _fingerprint(told)
-    if says == row.says or not (told.total or row.ref):
+    if says == row.says or not (told.total or row.ref or row.name):
         return
-    ref: Ref | None = row.ref or None
     with pauses.honoured(row.tenant_id, row.kind):
-        if ref and newest > row.newest and _is_old(row, now=now):
-            board.digest(place, ref, Waiting(0, (), told.link, is_replaced=True))
-            ref = None
-        ref = board.digest(place, ref, told)
-    if not told.total:  # the next flood begins a message of its own: nobody sees an edit far above
-        ref = {}
-    sent = row.sent_at if row.ref and ref == row.ref else now
-    _keep(row, ref=dict(ref), says=says, newest=max(newest, row.newest), sent_at=sent)
+        _recall(row, board, place)
+        if row.ref and newest > row.newest and _is_old(row, now=now):
+            _silence(row, board, place, told, now=now)
+        if row.ref:
+            ref = board.digest(place, row.ref, told, name=_announced(row, now=now))
+        else:
+            ref = _posted(row, board, place, told, now=now)
+    sent = now if row.ref and ref != row.ref else row.sent_at
+    # After the last the next flood begins a message of its own: nobody sees an edit far above.
+    stands = {"ref": dict(ref)} if told.total else {"ref": {}, "name": ""}
+    _keep(row, **stands, says=says, newest=max(newest, row.newest), sent_at=sent)
+
+
+def _recall(row: Digest, board: Board, place: Place) -> None:
+    """Where a post ended up whose answer was lost, if it arrived: from then on it is edited."""
+    if row.name and not row.ref:
+        found = board.find(place, _name(row))
+        if found is not None:
+            _keep(row, ref=dict(found))
+
+
+def _silence(row: Digest, board: Board, place: Place, told: Waiting, *, now: datetime) -> None:
+    """The message names nothing any more; what is told next is another one."""
+    replaced = Waiting(0, (), told.link, is_replaced=True)
+    board.digest(place, row.ref, replaced, name=_announced(row, now=now))
+    _keep(row, ref={}, name="")
+
+
+def _posted(row: Digest, board: Board, place: Place, told: Waiting, *, now: datetime) -> Ref:
+    """A message of its own. What was turned away at the door leaves nothing to look for."""
+    if not told.total:
+        return {}
+    is_first = not row.name
+    name = _announced(row, now=now, sent_at=now)
+    try:
+        return board.digest(place, None, told, name=name)
+    except TransportError as error:
+        if is_first and error.retry_after is not None:
+            _keep(row, name="")
+        raise
 
 
 def _send(row: Digest, transport: Transport, place: Place, told: Waiting, *, newest: int, now: datetime) -> None:
@@ -119,16 +151,41 @@ def _send(row: Digest, transport: Transport, place: Place, told: Waiting, *, new
         enqueue(DIGEST, payload, run_at=due, dedupe=f"{DIGEST}:{row.pk}:{due.timestamp()}", tenant=row.tenant.slug)
         return
     with pauses.honoured(row.tenant_id, row.kind):
-        transport.say(place, plain.letter(told))
-    _keep(row, says=_fingerprint(told), newest=newest, sent_at=now)
+        called = _letters_name(_announced(row, now=now), newest)
+        transport.say(Place(place.kind, place.key, {**place.config, CALLED: called}), plain.letter(told))
+    _keep(row, name="", says=_fingerprint(told), newest=newest, sent_at=now)
 
 
 def _is_old(row: Digest, *, now: datetime) -> bool:
     return row.sent_at is None or now >= row.sent_at + settings.COUNTERSIGN.attention_window
 
 
+# --- the row
+
+
+def _announced(row: Digest, *, now: datetime, **more: object) -> Name:
+    """The message's name, in the row before anything is sent; what it says is unknown until that is answered."""
+    named = {} if row.name else {"name": ids.new("dgs"), "named_at": now}
+    _keep(row, says="", **named, **more)
+    return _name(row)
+
+
+def _name(row: Digest) -> Name:
+    assert row.named_at is not None
+    return Name(row.name, row.named_at)
+
+
+def _letters_name(name: Name, newest: int) -> str:
+    """Another one for a letter that tells of something new: readers show what has one name once."""
+    return f"dgs_{hashlib.sha256(f'{name.id} {newest}'.encode()).hexdigest()[:26]}"
+
+
 def _keep(row: Digest, **changes: object) -> None:
-    Digest.objects.filter(pk=row.pk, lease=row.lease).update(**changes)
+    """In the row and in the one at hand. Raises pump.Later where it was ours for too long: another tells it now."""
+    if not Digest.objects.filter(pk=row.pk, lease=row.lease).update(**changes):
+        raise pump.Later(_SOON)
+    for name, value in changes.items():
+        setattr(row, name, value)
 
 
 def _config(row: Digest) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from connectors import origin, plain
 from connectors.models import Delivery
-from connectors.port import ORIGIN, Place, Ref, Reply, Replying, Told, Transport, TransportError
+from connectors.port import ORIGIN, Name, Place, Ref, Reply, Replying, Told, Transport, TransportError
 
 _PENDING = "pending"
 _TITLE = 120
@@ -36,7 +36,7 @@ class Lines:
         """That it is over, once. Nothing that was said is changed: people may have answered to it."""
         return self._said(told) if told.status != ref[ORIGIN] == _PENDING else ref
 
-    def find(self, place: Place, told: Told) -> Ref | None:  # noqa: ARG002  the port's shape
+    def find(self, place: Place, name: Name) -> Ref | None:  # noqa: ARG002  the port's shape
         """Never: a reply looks itself whether it was said before."""
         return None
 

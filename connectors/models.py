@@ -156,14 +156,18 @@ class Notice(models.Model):
 class Digest(models.Model):
     """The one message that stands for many requests in one place, where each by itself would be a flood.
 
-    `ref` is where it is, empty while there is none. `says` is a fingerprint of what it says, `newest` the last delivery
-    it told of, `sent_at` when it was last sent anew. Only one edits it, until `leased_until`.
+    `ref` is where it is, empty while there is none. `name` is what it is found again by, `named_at` since when: it is
+    given before the message is sent, so a name without a ref may have arrived. `says` is a fingerprint of what it says,
+    empty while that is not known; `newest` the last delivery it told of, `sent_at` when it was last sent anew. Only one
+    edits it, until `leased_until`.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=20)
     place_key = models.CharField(max_length=200)
     ref = models.JSONField(default=dict, blank=True)
+    name = models.CharField(max_length=40, default="", blank=True)
+    named_at = models.DateTimeField(null=True, blank=True)
     says = models.CharField(max_length=64, default="", blank=True)
     newest = models.BigIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -171,7 +175,10 @@ class Digest(models.Model):
     leased_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["tenant", "kind", "place_key"], name="digest_one_per_place")]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "kind", "place_key"], name="digest_one_per_place"),
+            models.CheckConstraint(condition=Q(name="") | Q(named_at__isnull=False), name="digest_name_has_its_time"),
+        ]
 
     def __str__(self) -> str:
         return f"digest in {self.kind} {self.place_key}"

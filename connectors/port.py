@@ -83,6 +83,14 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Name:
+    """What a message of ours is found again by: an id that opens nothing. None was sent under it before `since`."""
+
+    id: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """One request at one moment. Everything in it may leave the house; nothing else may.
 
@@ -120,9 +128,18 @@ class Told:
     ended: str = ""
     exception: str = ""
 
+    @property
+    def name(self) -> Name:
+        """A request's message is called as the request is."""
+        return Name(self.request_id, self.opened_at)
+
 
 ABOUT = "about"
 """In a place's config: the ref of the message that words belong to. Who can, says them there and not anew."""
+
+
+CALLED = "called"
+"""In a place's config: what words are called, the same at every try. Who can, sends them so that twice counts once."""
 
 
 ORIGIN = "origin"
@@ -163,8 +180,8 @@ class Transport(Protocol):
     def edit(self, place: Place, ref: Ref, told: Told) -> Ref:
         """Replace what was told: after the end without buttons. Must be safe to repeat."""
 
-    def find(self, place: Place, told: Told) -> Ref | None:
-        """Where an earlier `post` of this request ended up whose answer was lost; None if it never arrived."""
+    def find(self, place: Place, name: Name) -> Ref | None:
+        """Where an earlier message of this name ended up whose answer was lost; None if it never arrived."""
 
     def say(self, place: Place, words: str) -> None:
         """A plain message: a test, a reminder, a digest."""
@@ -174,11 +191,14 @@ class Transport(Protocol):
 
 
 @runtime_checkable
-class Board(Protocol):
+class Board(Transport, Protocol):
     """What a Transport may do beside: keep one message that stands for many requests, and change it."""
 
-    def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
-        """Tell what waits: in a message of its own, or in place of what `ref` says. Nothing waits: say that."""
+    def digest(self, place: Place, ref: Ref | None, waiting: Waiting, *, name: Name) -> Ref:
+        """Tell what waits: in a message of that name, or in place of what `ref` says. Nothing waits: say that.
+
+        Without a ref, a failure that carries `retry_after` says that nothing was made, as with `post`.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from django.core.validators import validate_email
 from connectors.email import card, relay
 from connectors.email.card import Letter
 from connectors.email.relay import Relay
-from connectors.port import ABOUT, Account, Place, Ref, Told, TransportError
+from connectors.port import ABOUT, CALLED, Account, Name, Place, Ref, Told, TransportError
 
 _SECONDS = 10
 _BACKENDS: Mapping[str, str] = {"console": "console", "file": "filebased"}
@@ -48,14 +48,19 @@ class Email:
             return {"message_id": asked, "status": told.status}
         return ref
 
-    def find(self, place: Place, told: Told) -> Ref | None:  # noqa: ARG002  the port's shape
+    def find(self, place: Place, name: Name) -> Ref | None:  # noqa: ARG002  the port's shape
         """Nobody can look into a mailbox. A letter sent again has the same Message-ID, so that readers drop it."""
         return None
 
     def say(self, place: Place, words: str) -> None:
-        """A letter of plain words, in the thread of what they are about; the first line is its subject."""
-        about = place.config.get(ABOUT, {}).get("message_id")
-        self._send(place, card.saying(words), {"In-Reply-To": about, "References": about} if about else {})
+        """A letter of plain words, in the thread of what they are about; the first line is its subject.
+
+        Words that are called something have their Message-ID of it, as a request's letter has.
+        """
+        about, called = place.config.get(ABOUT, {}).get("message_id"), place.config.get(CALLED)
+        thread = {"In-Reply-To": about, "References": about} if about else {}
+        own = {"Message-ID": self._message_id(called, place)} if called else {}
+        self._send(place, card.saying(words), {**own, **thread})
 
     def check(self) -> str:
         """Connects, encrypts and signs in as for a letter, and sends none."""

@@ -82,12 +82,12 @@ def remark(words: str) -> str:
     return text.fence(words.splitlines())
 
 
-def message(place: Place, words: str, *, link: str = "") -> dict[str, Any]:
-    """An issue that is about no request: a test, a digest."""
+def message(place: Place, words: str, *, link: str = "", name: str = "") -> dict[str, Any]:
+    """An issue that is about no request: a test, a digest. One with a name is found by it."""
     return {
         "project": {"key": str(place.config["project"])},
         "issuetype": {"name": str(place.config.get("issue_type", "Task"))},
-        "labels": [LABEL, f"{LABEL}-message"],
+        "labels": [LABEL, f"{LABEL}-message", *([name] if name else [])],
         **said(words, link=link),
     }
 

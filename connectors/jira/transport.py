@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from connectors import plain
 from connectors.jira import board, card, elsewhere
 from connectors.jira.api import Site
-from connectors.port import ABOUT, Account, Place, Ref, Reply, Told, TransportError, Waiting
+from connectors.port import ABOUT, Account, Name, Place, Ref, Reply, Told, TransportError, Waiting
 
 _PENDING = "pending"
 
@@ -40,9 +40,9 @@ class Jira:
         now = {**ref, "account": account, "comments": _names(told), "seen": _seen(told)}
         return now if told.status != _PENDING or _knows(place, ref) else now | self._targets(place, issue)
 
-    def find(self, place: Place, told: Told) -> Ref | None:
-        """By the request's own label, among what we made: anybody may put that label on an issue of theirs."""
-        wanted = f'project = "{_quoted(place)}" AND labels = "{told.request_id}" AND creator = currentUser()'
+    def find(self, place: Place, name: Name) -> Ref | None:
+        """By the label of that name, among what we made: anybody may put that label on an issue of theirs."""
+        wanted = f'project = "{_quoted(place)}" AND labels = "{name.id}" AND creator = currentUser()'
         found = self.site.find(f"{wanted} ORDER BY created ASC")
         if not found:
             return None
@@ -57,13 +57,13 @@ class Jira:
         else:
             self.site.create(card.message(place, words))
 
-    def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
+    def digest(self, place: Place, ref: Ref | None, waiting: Waiting, *, name: Name) -> Ref:
         """One issue that stands for many requests, rewritten as they come and go."""
         words = plain.waiting(waiting)
         if ref:
             self.site.rewrite(ref["id"], card.said(words, link=waiting.link))
             return ref
-        issue, key = self.site.create(card.message(place, words, link=waiting.link))
+        issue, key = self.site.create(card.message(place, words, link=waiting.link, name=name.id))
         return {"id": issue, "key": key}
 
     def reply(self, reply: Reply) -> None:

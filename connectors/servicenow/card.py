@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from connectors import plain
-from connectors.port import Moment, Told
+from connectors.port import Moment, Name, Told, Waiting
 
 _TITLE = 160  # the lengths of the fields in the base system
 _DESCRIPTION = 4000
@@ -37,6 +37,16 @@ def naming(told: Told) -> dict[str, str]:
     return {"correlation_id": told.request_id, "correlation_display": OURS}
 
 
+def digest(waiting: Waiting, name: Name) -> str:
+    """What the record for words tells of many requests; its last line is what it is found by."""
+    return harmless(f"{plain.waiting(waiting)}\n\n{_called(name)}")
+
+
+def is_digest(text: str, name: Name) -> bool:
+    """Whether that text is the digest of this name. Its other lines begin with words of ours or an address."""
+    return text.strip().splitlines()[-1:] == [_called(name)]
+
+
 def ending(told: Told) -> Mapping[str, str]:
     """The state that a change request should end in; nothing while it is pending."""
     if told.status == _PENDING:
@@ -62,6 +72,10 @@ def notes(told: Told) -> Iterator[tuple[Moment, str]]:
     for moment in told.story:
         words = moment.words.partition(" ×")[0]
         yield moment, harmless(f"{moment.at:%Y-%m-%d %H:%M:%S} UTC · {plain.line(words)}")
+
+
+def _called(name: Name) -> str:
+    return f"Digest: {name.id}"
 
 
 def _description(told: Told, body: str) -> str:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 
 from connectors import plain
-from connectors.port import ABOUT, Account, Place, Ref, Reply, Told, TransportError, Waiting
+from connectors.port import ABOUT, Account, Name, Place, Ref, Reply, Told, TransportError, Waiting
 from connectors.servicenow import approvers, card, elsewhere
-from connectors.servicenow.table import Forbidden, Table
+from connectors.servicenow.table import Forbidden, Row, Table
 
 APPROVALS = "sysapproval_approver"
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,79}")
@@ -21,6 +21,7 @@ class ServiceNow:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._table = Table(account)
+        self._for_words = f"countersign:{account.tenant}:messages"
 
     def post(self, place: Place, told: Told) -> Ref:
         """A record, its first notes, and an approval for everybody who is asked and known there."""
@@ -49,19 +50,19 @@ class ServiceNow:
         if given:
             self._change(ref, given, card.ending(told) if "approval" in given else {})
 
-    def find(self, place: Place, told: Told) -> Ref | None:
-        """By the request's id, which is the record's correlation id."""
-        return self._found(place, told.request_id)
+    def find(self, place: Place, name: Name) -> Ref | None:
+        """By the correlation id, which for a request is its name. A digest's ends what the record for words tells."""
+        return self._found(place, name.id) or self._telling(place, name)
 
     def say(self, place: Place, words: str) -> None:
         """A work note: at the record that `about` names, else at the one record that is there for such words."""
         ref = place.config.get(ABOUT) or self._messages(place)
         self._table.change(ref["table"], ref["sys_id"], {"work_notes": card.harmless(words)})
 
-    def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
+    def digest(self, place: Place, ref: Ref | None, waiting: Waiting, *, name: Name) -> Ref:
         """The text of the record for words; a note where it begins, so that who watches the record hears of it."""
         there = ref or self._messages(place)
-        given = {"description": card.harmless(plain.waiting(waiting))}
+        given = {"description": card.digest(waiting, name)}
         if not ref:
             given["work_notes"] = plain.waits(waiting)
         self._table.change(there["table"], there["sys_id"], given)
@@ -114,16 +115,24 @@ class ServiceNow:
 
     def _messages(self, place: Place) -> Ref:
         """The one record there is for words that belong to no request."""
-        name = f"countersign:{self._account.tenant}:messages"
-        return self._found(place, name) or self._made(place, _words(name))
+        return self._found(place, self._for_words) or self._made(place, _words(self._for_words))
+
+    def _telling(self, place: Place, name: Name) -> Ref | None:
+        """The record for words, if what it tells is that digest: text and first note are one change of the record."""
+        row = self._row(place, self._for_words)
+        return _ref(place, row) if row and card.is_digest(row["description"], name) else None
 
     def _found(self, place: Place, name: str) -> Ref | None:
+        row = self._row(place, name)
+        return _ref(place, row) if row else None
+
+    def _row(self, place: Place, name: str) -> Row | None:
         """The oldest record of that correlation id. What comes back is compared: see `Table.rows`."""
         if not _ID.fullmatch(name):
             return None
-        query = f"correlation_id={name}^ORDERBYsys_created_on"
-        rows = self._table.rows(_table(place), query, ("sys_id", "number", "correlation_id"), limit=1)
-        return next((_ref(place, row) for row in rows if row["correlation_id"] == name), None)
+        query, fields = f"correlation_id={name}^ORDERBYsys_created_on", ("sys_id", "number", "correlation_id")
+        rows = self._table.rows(_table(place), query, (*fields, "description"), limit=1)
+        return next((row for row in rows if row["correlation_id"] == name), None)
 
 
 def open_(account: Account) -> ServiceNow:

@@ -1,8 +1,8 @@
 """Slack as a Transport: a card a request, edited as it changes, its story in the card's thread.
 
-The SDK's own retries sleep in the calling thread; ours go through the outbox. Each message carries the request's id and
-how far its story is told in its metadata, where a post whose answer was lost is found again. Any member and app of
-the workspace may read metadata and post some of its own: only that of our own messages is believed.
+The SDK's own retries sleep in the calling thread; ours go through the outbox. Each message carries its name and, of a
+request, how far its story is told in its metadata, where a post whose answer was lost is found again. Any member and
+app of the workspace may read metadata and post some of its own: only that of our own messages is believed.
 """
 
 import logging
@@ -15,7 +15,7 @@ from slack_sdk.models.blocks import ContextBlock
 from slack_sdk.web import SlackResponse
 
 from connectors import plain as plainly
-from connectors.port import ABOUT, Account, Moment, Place, Ref, Reply, Told, Waiting
+from connectors.port import ABOUT, Account, Moment, Name, Place, Ref, Reply, Told, Waiting
 from connectors.slack import card, thread
 from connectors.slack.calls import AS_IT_IS, POSTED, call, pages, said
 from connectors.slack.failures import GONE, SlackRefused
@@ -26,6 +26,8 @@ from connectors.slack.web import Web
 
 SECONDS = 5
 EVENT = "countersign_request"
+DIGEST = "countersign_digest"
+_NAMED: Mapping[str, str] = {EVENT: "request", DIGEST: "digest"}  # where each kind of metadata has the name
 _PENDING = "pending"
 _BEFORE = "0"  # sorts before any time
 _MOMENTS = 40  # one block each
@@ -63,7 +65,7 @@ class Slack:
         """A new card. What the request's story has by then is on the card."""
         channel = self._channel(place)
         answer = call(
-            self._web.chat_postMessage, channel=channel, metadata=_metadata(told), **card.message(told), **POSTED
+            self._web.chat_postMessage, channel=channel, metadata=_story(told), **card.message(told), **POSTED
         )
         return _ref(str(answer["channel"]), str(answer["ts"]), until=_latest(told.story))
 
@@ -79,16 +81,16 @@ class Slack:
                 raise
         if told.status != _PENDING:  # somebody tidied up; what is over needs no card
             return ref
-        found = self.find(place, told)
-        return self.post(place, told) if found is None or found["ts"] == ref["ts"] else self._updated(found, told)
+        found = self._found_anew(place, ref, told.name)
+        return self.post(place, told) if found is None else self._updated(found, told)
 
-    def find(self, place: Place, told: Told) -> Ref | None:
-        """Our own message with this request's id; None too where the app may not read the channel's history."""
+    def find(self, place: Place, name: Name) -> Ref | None:
+        """Our own message of this name; None too where the app may not read the channel's history."""
         channel = self._channel(place)
-        since = f"{(told.opened_at - SKEW).timestamp():.6f}"
+        since = f"{(name.since - SKEW).timestamp():.6f}"
         found = pages(self._web.conversations_history, channel=channel, oldest=since)
         try:
-            named = [message for message in found if _told_until(message, told)]
+            named = [message for message in found if _told_until(message, name.id)]
             own = str(call(self._web.auth_test)["bot_id"]) if named else ""
         except SlackRefused as refused:
             if refused.code == "missing_scope":
@@ -96,7 +98,7 @@ class Slack:
             raise
         for message in named:
             if message.get("bot_id") == own:
-                return _ref(channel, str(message["ts"]), until=_told_until(message, told))
+                return _ref(channel, str(message["ts"]), until=_told_until(message, name.id))
         return None
 
     def say(self, place: Place, words: str) -> None:
@@ -105,19 +107,21 @@ class Slack:
         where = {"channel": about["channel"], "thread_ts": about["ts"]} if about else {"channel": self._channel(place)}
         call(self._web.chat_postMessage, **where, **said(words), **POSTED)
 
-    def digest(self, place: Place, ref: Ref | None, waiting: Waiting) -> Ref:
+    def digest(self, place: Place, ref: Ref | None, waiting: Waiting, *, name: Name) -> Ref:
         """One message of words and links, without buttons; posted anew where somebody deleted it."""
-        words = said(plainly.waiting(waiting))
+        message = {**said(plainly.waiting(waiting)), "metadata": _metadata(DIGEST, name)}
         try:
             if ref:
-                call(self._web.chat_update, channel=ref["channel"], ts=ref["ts"], **words, **AS_IT_IS)
-                return ref
+                return self._reworded(ref, message)
         except SlackRefused as refused:
             if refused.code not in GONE:
                 raise
+        found = self._found_anew(place, ref, name) if ref else None
+        if found is not None:
+            return self._reworded(found, message)
         if not waiting.total:
             return {}
-        answer = call(self._web.chat_postMessage, channel=self._channel(place), **words, **POSTED)
+        answer = call(self._web.chat_postMessage, channel=self._channel(place), **message, **POSTED)
         return {"channel": str(answer["channel"]), "ts": str(answer["ts"])}
 
     def reply(self, reply: Reply) -> None:
@@ -137,7 +141,7 @@ class Slack:
             words = f"The app lacks {', '.join(sorted(SCOPES - granted))}. Compare its manifest with"
             raise SlackRefused(f"{words} `manage.py slack_manifest`, then install it again.", permanent=True)
         blind = granted is not None and not granted & HISTORY
-        note = " It may not read channels: a card whose answer is lost on the way is posted twice." if blind else ""
+        note = " It may not read channels: a message whose answer is lost on the way is posted twice." if blind else ""
         return f"Slack lets us into {answer.get('team', team)} ({team}) as {answer.get('user', 'a bot')}.{note}"
 
     def publish(self, user: str, view: Mapping[str, Any]) -> None:
@@ -145,11 +149,17 @@ class Slack:
         call(self._web.views_publish, user_id=user, view=dict(view))
 
     def _updated(self, ref: Ref, told: Told) -> Ref:
-        call(
-            self._web.chat_update, channel=ref["channel"], ts=ref["ts"], metadata=_metadata(told),
-            **card.message(told), **AS_IT_IS,
-        )  # fmt: skip
+        self._reworded(ref, {**card.message(told), "metadata": _story(told)})
         return self._tell_story(ref, told)
+
+    def _reworded(self, ref: Ref, message: Mapping[str, Any]) -> Ref:
+        call(self._web.chat_update, channel=ref["channel"], ts=ref["ts"], **message, **AS_IT_IS)
+        return ref
+
+    def _found_anew(self, place: Place, ref: Ref, name: Name) -> Ref | None:
+        """Where the message of a ref that is gone was posted anew already, by a try whose answer was lost."""
+        found = self.find(place, name)
+        return None if found is None or found["ts"] == ref["ts"] else found
 
     # --- the thread
 
@@ -161,7 +171,7 @@ class Slack:
         new = _since(told.story, until)
         if new:
             call(
-                self._web.chat_postMessage, channel=ref["channel"], thread_ts=ref["ts"], metadata=_metadata(told),
+                self._web.chat_postMessage, channel=ref["channel"], thread_ts=ref["ts"], metadata=_story(told),
                 text=escape(cut(" ".join(one.words for one in new), 300)), blocks=_moments(new), **POSTED,
             )  # fmt: skip
         return _ref(ref["channel"], ref["ts"], until=max(until, _latest(told.story)))
@@ -177,7 +187,7 @@ class Slack:
             raise
         own = there[0].get("bot_id") if there else None
         replies = [message for message in there[1:] if own and message.get("bot_id") == own]
-        return max((_told_until(message, told) for message in replies), default="")
+        return max((_told_until(message, told.request_id) for message in replies), default="")
 
     def _channel(self, place: Place) -> str:
         """Where to post. A person is told in the direct messages with the app, which are opened for it."""
@@ -191,16 +201,20 @@ def _ref(channel: str, ts: str, *, until: str) -> Ref:
     return {"channel": channel, "ts": ts, "until": until}
 
 
-def _metadata(told: Told) -> dict[str, Any]:
+def _story(told: Told) -> dict[str, Any]:
+    return _metadata(EVENT, told.name, until=_latest(told.story))
+
+
+def _metadata(kind: str, name: Name, **more: str) -> dict[str, Any]:
     """No more than an id that opens nothing, and a time: everybody in the workspace can read it."""
-    return {"event_type": EVENT, "event_payload": {"request": told.request_id, "until": _latest(told.story)}}
+    return {"event_type": kind, "event_payload": {_NAMED[kind]: name.id, **more}}
 
 
-def _told_until(message: Mapping[str, Any], told: Told) -> str:
-    """How far a message tells this request's story; empty if it speaks of something else."""
+def _told_until(message: Mapping[str, Any], name: str) -> str:
+    """How far a message tells the story of what is called so; empty if it speaks of something else."""
     metadata = message.get("metadata") or {}
     payload = metadata.get("event_payload") or {}
-    is_about_it = metadata.get("event_type") == EVENT and payload.get("request") == told.request_id
+    is_about_it = payload.get(_NAMED.get(str(metadata.get("event_type")), "")) == name
     return str(payload.get("until") or _BEFORE) if is_about_it else ""
 
 

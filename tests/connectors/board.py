@@ -15,7 +15,7 @@ import httpx2
 
 from connectors.kinds import KINDS
 from connectors.models import Access
-from connectors.port import Account, Place, Ref, Told, TransportError
+from connectors.port import Account, Name, Place, Ref, Told, TransportError
 from evidence import clock, keys
 from registry.models import Channel, Tenant
 
@@ -151,8 +151,8 @@ class Boards:
         self._call("PUT", f"messages/{ref['id']}", _body(place, told))
         return ref
 
-    def find(self, place: Place, told: Told) -> Ref | None:
-        found = self._call("GET", f"find/{place.key}/{told.request_id}", None)["found"]
+    def find(self, place: Place, name: Name) -> Ref | None:
+        found = self._call("GET", f"find/{place.key}/{name.id}", None)["found"]
         return {"id": found[0]} if found else None
 
     def say(self, place: Place, words: str) -> None:

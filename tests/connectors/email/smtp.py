@@ -11,7 +11,10 @@ _GREETING = b"250-sink\r\n250-AUTH PLAIN\r\n250 8BITMIME\r\n"
 
 
 class Sink:
-    """`answers` names what goes wrong: a verb (`RCPT`, `DATA`, `.`, `AUTH`, `CONNECT`) and the reply, `hang` or `cut`."""
+    """`answers` names what goes wrong: a verb (`RCPT`, `DATA`, `.`, `AUTH`, `CONNECT`) and the reply, `hang` or `cut`.
+
+    `.` may also be `kept`: the letter is, and the connection ends before the answer.
+    """
 
     def __init__(self) -> None:
         self.port = 0
@@ -37,11 +40,12 @@ class Sink:
                     case "DATA":
                         await self._reply(writer, "DATA", b"354 go on\r\n")
                         body = (await reader.readuntil(b"\r\n.\r\n"))[:-5]
+                        if self.answers.get(".") == "kept":
+                            self._keep(body, sender, to)
+                            break
                         await self._reply(writer, ".", b"250 kept\r\n")
-                        if "." in self.answers:
-                            continue
-                        self.raw.append(body.replace(b"\r\n..", b"\r\n."))
-                        self.envelopes.append((sender, to))
+                        if "." not in self.answers:
+                            self._keep(body, sender, to)
                         continue
                 await self._reply(writer, verb, _GREETING if verb == "EHLO" else b"250 fine\r\n")
                 if verb == "QUIT":
@@ -50,6 +54,10 @@ class Sink:
             pass
         finally:
             writer.close()
+
+    def _keep(self, body: bytes, sender: str, to: str) -> None:
+        self.raw.append(body.replace(b"\r\n..", b"\r\n."))
+        self.envelopes.append((sender, to))
 
     async def _reply(self, writer: asyncio.StreamWriter, verb: str, usual: bytes) -> None:
         wanted = self.answers.get(verb)

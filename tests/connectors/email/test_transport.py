@@ -144,7 +144,7 @@ class TestPost:
         other = mail.post(Place("email", "frank@acme.test", {}), told())
         assert first == again != other
         assert server.letters[0]["Message-ID"] == server.letters[1]["Message-ID"] == first["message_id"]
-        assert mail.find(ERIN, told()) is None
+        assert mail.find(ERIN, told().name) is None
 
     def test_a_request_that_is_over_leaves_no_letter(self, mail, server):
         ref = mail.post(ERIN, closed())

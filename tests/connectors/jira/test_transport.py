@@ -9,7 +9,7 @@ import pytest
 
 from connectors.jira import api, board
 from connectors.jira.transport import Jira, open_
-from connectors.port import Account, Board, Item, Moment, Place, TransportError, Waiting
+from connectors.port import Account, Board, Item, Moment, Name, Place, TransportError, Waiting
 from examples.lookalikes.faults import Fault
 from examples.lookalikes.jira.server import Jira as Server
 from tests.connectors import sample
@@ -17,6 +17,7 @@ from tests.connectors.webhook.receiver import receiver
 
 TRANSITIONS = {"approved": "Approve", "denied": "declined", "expired": "Close"}
 PLACE = Place("jira", "OPS", {"project": "OPS", "transitions": TRANSITIONS})
+NAME = Name("dgs_1", sample.OPENED)
 PLAIN = Place("jira", "OPS", {"project": "OPS"})
 pytestmark = pytest.mark.usefixtures("calm")
 
@@ -77,7 +78,7 @@ class TestPost:
         with pytest.raises(TransportError) as caught:
             transport.post(PLACE, sample.told())
         assert caught.value.retry_after is None
-        found = transport.find(PLACE, sample.told())
+        found = transport.find(PLACE, sample.told().name)
         assert found
         assert "approved_to" in transport.edit(PLACE, found, sample.told())
         server.site.the_only_issue()
@@ -91,7 +92,7 @@ class TestPost:
         with pytest.raises(TransportError) as caught:
             transport.post(PLACE, sample.closed())
         assert caught.value.retry_after is None
-        ref = transport.find(PLACE, sample.closed())
+        ref = transport.find(PLACE, sample.closed().name)
         assert ref is not None
         transport.edit(PLACE, ref, sample.closed())
         assert server.site.the_only_issue().status == "Approved"
@@ -185,7 +186,7 @@ class TestFind:
         with pytest.raises(TransportError) as caught:
             transport.post(PLACE, told)
         assert not caught.value.permanent
-        ref = transport.find(PLACE, told)
+        ref = transport.find(PLACE, told.name)
         assert ref is not None
         assert ref["id"] == server.site.the_only_issue().id
         edited = transport.edit(PLACE, ref, told)
@@ -196,18 +197,18 @@ class TestFind:
         server.site.faults.add(Fault("issue.create", drop="before"))
         with pytest.raises(TransportError):
             transport.post(PLACE, sample.told())
-        assert transport.find(PLACE, sample.told()) is None
+        assert transport.find(PLACE, sample.told().name) is None
 
     def test_takes_no_issue_that_somebody_else_labelled(self, transport: Jira, server: Server):
         fields = {"project": {"key": "OPS"}, "summary": "x", "labels": [sample.told().request_id]}
         server.site.create(fields, by=server.site.add_person("Mallory"))
-        assert transport.find(PLACE, sample.told()) is None
+        assert transport.find(PLACE, sample.told().name) is None
 
     def test_asks_for_nothing_else_whatever_the_project_is_called(self, transport: Jira, server: Server):
         issue = server.site.create({"project": {"key": "OPS"}, "summary": "x"}, by=server.site.bot)
         issue.fields["labels"] = [sample.told().request_id]
         place = Place("jira", "x", {"project": 'x" OR project = "OPS'})
-        assert transport.find(place, sample.told()) is None
+        assert transport.find(place, sample.told().name) is None
 
 
 class TestSayAndCheck:
@@ -227,12 +228,12 @@ class TestSayAndCheck:
         item = Item("payments.refund create by {noformat}", sample.OPENED, "http://testserver/requests/arq_1/")
         inbox = "http://testserver/inbox/"
         assert isinstance(transport, Board)
-        ref = transport.digest(PLACE, None, Waiting(7, (item,), inbox))
+        ref = transport.digest(PLACE, None, Waiting(7, (item,), inbox), name=NAME)
         issue = server.site.the_only_issue()
         assert "7" in issue.fields["summary"]
         assert issue.fields["description"].count("{noformat}") == 2
         assert issue.fields["description"].startswith(inbox)
-        assert transport.digest(PLACE, ref, Waiting(0, (), inbox)) == ref
+        assert transport.digest(PLACE, ref, Waiting(0, (), inbox), name=NAME) == ref
         assert "arq_1" not in server.site.the_only_issue().fields["description"]
 
     @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"[]", b'{"accountId": null}'])

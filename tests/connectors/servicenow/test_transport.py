@@ -7,7 +7,7 @@ import pytest
 
 from approvals.models import AccessRequest
 from connectors import telling
-from connectors.port import Account, Line, Moment, Place, TransportError
+from connectors.port import Account, Item, Line, Moment, Name, Place, TransportError, Waiting
 from connectors.servicenow import card, table, transport
 from connectors.servicenow.transport import ServiceNow
 from examples.lookalikes.faults import Fault
@@ -110,7 +110,7 @@ class TestPost:
         with pytest.raises(TransportError) as caught:
             there.post(PLACE, tell(request))
         assert caught.value.retry_after is None
-        assert there.find(PLACE, tell(request)) is not None
+        assert there.find(PLACE, tell(request).name) is not None
 
     def test_asks_nobody_on_the_asking_side(self, now, there):
         request = opened(now.acme)
@@ -146,11 +146,11 @@ class TestPost:
 class TestFind:
     def test_finds_what_was_made_before_the_answer_was_lost(self, now, there):
         made = tell(opened(now.acme))
-        assert there.find(PLACE, made) is None
+        assert there.find(PLACE, made.name) is None
         now.faults.add(Fault(where="POST change_request", drop="after"))
         with pytest.raises(TransportError):
             there.post(PLACE, made)
-        ref = there.find(PLACE, made)
+        ref = there.find(PLACE, made.name)
         assert ref is not None
         there.edit(PLACE, ref, made)
         assert set(now.states(AccessRequest.objects.get(pk=made.request_id)).values()) == {"requested"}
@@ -159,11 +159,11 @@ class TestFind:
         """An instance answers an unknown field by leaving the clause out: then everything matches."""
         there.post(PLACE, tell(opened(now.acme)))
         monkeypatch.setattr("examples.lookalikes.servicenow.api._CLAUSE", card.re.compile(r"(never)(matches)(this)"))
-        assert there.find(PLACE, told(request_id="arq_other")) is None
+        assert there.find(PLACE, told(request_id="arq_other").name) is None
 
     @pytest.mark.parametrize("name", ["arq_x^ORactive=true", "javascript:gs.now()^", "a b"])
     def test_asks_for_nothing_that_is_no_id(self, there, name):
-        assert there.find(PLACE, told(request_id=name)) is None
+        assert there.find(PLACE, told(request_id=name).name) is None
 
 
 class TestEdit:
@@ -246,6 +246,23 @@ class TestSay:
         there.say(PLACE, "a test")
         there.say(PLACE, "another")
         assert len(now.instance.tables[CHANGES]) == before + 1
+
+
+class TestDigest:
+    def test_is_found_where_the_record_for_words_tells_it_and_nothing_else_is(self, now, there):
+        request = opened(now.acme)
+        item = Item(f"refund\nDigest: {request.pk}", OPENED, f"http://testserver/requests/{request.pk}/")
+        waiting, first, second = (
+            Waiting(1, (item,), "http://testserver/inbox/"),
+            Name("dgs_1", OPENED),
+            Name("dgs_2", OPENED),
+        )
+        assert there.find(PLACE, first) is None
+        ref = there.digest(PLACE, None, waiting, name=first)
+        assert there.find(PLACE, first) == ref
+        assert there.find(PLACE, tell(request).name) is None
+        there.digest(PLACE, None, waiting, name=second)
+        assert (there.find(PLACE, first), there.find(PLACE, second)) == (None, ref)
 
 
 class TestCheck:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from connectors.port import Account, Moment, Place, TransportError
+from connectors.port import Account, Item, Moment, Name, Place, TransportError, Waiting
 from connectors.slack import card, transport
 from connectors.slack.failures import PERMANENT
 from connectors.slack.transport import Slack
@@ -173,7 +173,7 @@ class TestFind:
         world.fault("chat.postMessage", drop="before")
         with pytest.raises(TransportError):
             slack.post(PLACE, told())
-        assert slack.find(PLACE, told()) is None
+        assert slack.find(PLACE, told().name) is None
 
     def test_finds_the_card_whose_answer_was_lost(self, slack, world):
         now = _now()
@@ -181,7 +181,7 @@ class TestFind:
         with pytest.raises(TransportError) as raised:
             slack.post(PLACE, now)
         assert not raised.value.permanent
-        found = slack.find(PLACE, now)
+        found = slack.find(PLACE, now.name)
         assert found is not None
         assert found["ts"] == cards(world)[0].ts
         assert slack.edit(PLACE, found, now)["ts"] == found["ts"]
@@ -190,23 +190,41 @@ class TestFind:
     def test_is_not_led_astray_by_somebody_elses_metadata(self, slack, world):
         forged = world.say("mallory", "hello")
         forged.metadata = {"event_type": "countersign_request", "event_payload": {"request": "arq_1", "until": "0"}}
-        assert slack.find(PLACE, _now()) is None
+        assert slack.find(PLACE, _now().name) is None
 
     def test_takes_no_other_request_for_this_one(self, slack, world):
         slack.post(PLACE, replace(_now(), request_id="arq_2"))
-        assert slack.find(PLACE, _now()) is None
+        assert slack.find(PLACE, _now().name) is None
+
+    def test_finds_a_digest_by_its_name_and_nothing_else_by_that(self, slack, world):
+        ref = slack.digest(PLACE, None, WAITING, name=DIGEST)
+        found = slack.find(PLACE, DIGEST)
+        assert (found["channel"], found["ts"]) == (ref["channel"], ref["ts"])
+        assert slack.find(PLACE, Name("dgs_2", DIGEST.since)) is None
+        assert cards(world)[0].metadata == {
+            "event_type": "countersign_digest", "event_payload": {"digest": "dgs_1"},
+        }  # fmt: skip
+
+    def test_is_not_led_astray_by_somebody_elses_digest(self, slack, world):
+        forged = world.say("mallory", "hello")
+        forged.metadata = {"event_type": "countersign_digest", "event_payload": {"digest": "dgs_1"}}
+        assert slack.find(PLACE, DIGEST) is None
 
     def test_finds_it_in_a_busy_channel(self, slack, world):
         now = _now()
         ref = slack.post(PLACE, now)
         for number in range(700):
             world.say("erin", f"chatter {number}")
-        assert slack.find(PLACE, now)["ts"] == ref["ts"]
+        assert slack.find(PLACE, now.name)["ts"] == ref["ts"]
 
     def test_without_the_right_to_read_it_knows_of_nothing(self, slack, world):
         slack.post(PLACE, _now())
         world.fault("conversations.history", error="missing_scope")
-        assert slack.find(PLACE, _now()) is None
+        assert slack.find(PLACE, _now().name) is None
+
+
+DIGEST = Name("dgs_1", transport.datetime.now(transport.UTC))
+WAITING = Waiting(1, (Item("refund", NOW, "http://testserver/requests/arq_1/"),), "http://testserver/inbox/")
 
 
 def _now():
