@@ -135,6 +135,8 @@ class TestConnections:
         assert before
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [[*before.values()]])
-        for _ in range(2 * hooks.THREADS):
+        for _ in range(100 * hooks.THREADS):  # whose turn it is nobody says, and one that had none keeps its dead one
             assert asyncio.run(call(SLACK, *helped(slack)))[0] == 200
-        assert not before.items() & pids().items()
+            if not before.items() & pids().items():
+                return
+        pytest.fail("some were not replaced")
