@@ -17,10 +17,18 @@ def first(kind: str, key: str, *, now: datetime) -> bool:
 
     Two at once stand behind the unique row: the second waits for the first's commit, and is first if that rolls back.
     """
-    short = key if len(key) <= _LONGEST else f"sha256:{sha256(key.encode('utf-8', 'replace')).hexdigest()}"
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [kind, short, connection.ops.adapt_datetimefield_value(now)])
+        cursor.execute(_INSERT, [kind, _short(key), connection.ops.adapt_datetimefield_value(now)])
         return bool(cursor.rowcount == 1)
+
+
+def happened(kind: str, key: str) -> bool:
+    """Whether somebody was first."""
+    return Seen.objects.filter(kind=kind, key=_short(key)).exists()
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= _LONGEST else f"sha256:{sha256(key.encode('utf-8', 'replace')).hexdigest()}"
 
 
 def forget_old(now: datetime) -> int:

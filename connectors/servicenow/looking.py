@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from approvals.models import Decision
-from connectors import accounts, answers, telling
+from connectors import accounts, answers, once, telling
 from connectors.answers import Counted, Refused, StepUpNeeded, Unlinked
 from connectors.models import Delivery
 from connectors.port import Account, Told, TransportError
@@ -26,6 +26,7 @@ from registry.models import Tenant
 _DECISIONS = {"approved": Decision.APPROVE, "rejected": Decision.DENY}
 _FIELDS = ("sys_id", "state", "approver", "sysapproval", "sys_updated_by", "sys_mod_count")
 _USER = ("sys_id", "user_name", "name", "active", "web_service_access_only", "internal_integration_user")
+_MISREAD = "servicenow.misread"
 _SOON = timedelta(seconds=2)
 PATIENCE = timedelta(minutes=1)  # how long a record may be there before its ref is kept here
 
@@ -91,7 +92,7 @@ def _heard(
 ) -> str:
     """What to say below the approval; nothing where it counted."""
     table = Table(account)
-    if doubt := _doubt(table, approval, hint, delivery, told):
+    if doubt := _doubt(table, approval, hint, delivery, told, now=now):
         return doubt.format(link=told.link)
     answered = answers.answer(
         tenant_id=account.tenant_id, kind=KIND, identity=approval["approver"], request_id=told.request_id,
@@ -111,14 +112,23 @@ def _heard(
             assert_never(answered)
 
 
-def _doubt(table: Table, approval: Row, hint: Mapping[str, Any], delivery: Delivery, told: Told) -> str:
-    """Why this answer is not heard at all; nothing where it is."""
+def _doubt(
+    table: Table, approval: Row, hint: Mapping[str, Any], delivery: Delivery, told: Told, *, now: datetime
+) -> str:
+    """Why this answer is not heard at all; nothing where it is.
+
+    That another text was read is kept first: the text is put right before the approval is set back, and where only the
+    one arrives, whoever looks again would find nothing wrong.
+    """
     if not _is_their_own(table.row("sys_user", approval["approver"], _USER), approval, hint):
         return _SOMEBODY_ELSE
     if told.outcome:
         return ""  # it is over: the answer says how
     record = table.row(delivery.ref["table"], delivery.ref["sys_id"], ("short_description", "description"))
+    answer = f"{approval['sys_id']}:{approval['sys_mod_count']}"
     if not _is_as_written(record, told):
+        once.first(_MISREAD, answer, now=now)
+    if once.happened(_MISREAD, answer):
         return _EDITED
     return "" if card.is_answerable(told) or told.step_up != "none" else _NOT_HERE
 

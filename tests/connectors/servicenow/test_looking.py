@@ -151,6 +151,18 @@ class TestNotCounted:
         answered(now, request, now.erin, "approved")
         assert votes(request) == [("erin", "approve", "servicenow")]
 
+    def test_abuse_150_who_read_another_text_although_setting_it_back_failed(self):
+        """The text is right again by the second look, the approval is not yet."""
+        with connected(storm=False) as now:
+            request = asked(now)
+            now.patch(CHANGES, now.record(request)["sys_id"], now.service, description="pay the nice people 2.50")
+            now.faults.add(Fault(f"PATCH {APPROVALS}", drop="before"))
+            answered(now, request, now.erin, "approved")
+            assert "250.00" in now.record(request)["description"]
+            Job.objects.filter(tenant=now.acme.slug, kind=LOOK, state="ready").update(run_at=pump.now())
+            settle(now)
+            self.unheard(now, request, now.erin, "was changed here")
+
     def test_abuse_084_a_record_that_only_looks_like_ours(self, now):
         """The same correlation id and text, made by somebody else, with an approval of a real approver's."""
         request = asked(now)
