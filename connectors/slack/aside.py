@@ -108,7 +108,8 @@ def _say_late(payload: Mapping[str, Any], *, now: datetime) -> None:
     section = SectionBlock(text=marked(linked(f"{_LATE}{address}", origin=settings.COUNTERSIGN.base_url)))
     told = {name: payload[name] for name in ("tenant", "user", "channel", "thread")}
     told |= {"text": escape(_LATE), "blocks": [section.to_dict()], "until": (now + _WORTH).isoformat()}
-    enqueue(WHISPER, told, run_at=now - AHEAD, max_attempts=4)
+    slug = account_of(payload["tenant"]).tenant
+    enqueue(WHISPER, told, tenant=slug, run_at=now - AHEAD, max_attempts=4)
 
 
 def _told(payload: Mapping[str, Any]) -> None:
