@@ -47,6 +47,12 @@ def join(tenant: Tenant, slack: SlackWorld, **changes: str) -> None:
 
 
 @pytest.fixture
+def calm(slack: SlackWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a connection is opened by one call, and another one comes only after a while."""
+    monkeypatch.setattr(slack.workspace.faults, "weather", None)
+
+
+@pytest.fixture
 def sockets() -> Iterator[Sockets]:
     made = Sockets()
     yield made
@@ -69,6 +75,7 @@ class TestSockets:
         assert delivered.is_taken
         assert Vote.objects.get(request=request).membership == ours.world.erin
 
+    @pytest.mark.usefixtures("calm")
     def test_opens_what_is_new_and_closes_what_is_gone(self, ours, sockets):
         agree(sockets)
         agree(sockets)
@@ -78,8 +85,8 @@ class TestSockets:
         assert sockets.tenants == []
         ours.slack.until(lambda: not ours.slack.sockets.are_open)
 
-    def test_a_refused_token_is_told_without_the_token(self, ours, sockets, monkeypatch):
-        monkeypatch.setattr(ours.slack.workspace.faults, "weather", None)  # one call, which says this or that
+    @pytest.mark.usefixtures("calm")
+    def test_a_refused_token_is_told_without_the_token(self, ours, sockets):
         join(ours.world.tenant, ours.slack, app_token="xapp-1-A0COUNTERSIGN-wrong")
         (words,) = agree(sockets)
         assert words.startswith(f"{ours.world.slug}: Slack does not take the app-level token")
@@ -141,6 +148,7 @@ class TestCommand:
         with pytest.raises(CommandError, match="COUNTERSIGN_SLACK_APP_TOKEN"):
             call_command("slack_socket")
 
+    @pytest.mark.usefixtures("calm")
     def test_listens_until_it_is_told_to_stop(self, ours, capsys):
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         pressed: list[bool] = []
