@@ -102,7 +102,8 @@ def committing(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[l
     return [outcomes[id(ticket)] for ticket in tickets]
 
 
-def _outcomes(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[dict[int, Outcome]]:
+def _outcomes(tickets: Sequence[Ticket], transaction: Transaction, *, met: bool = False) -> Waiting[dict[int, Outcome]]:
+    """`met`: one of their attempts was being committed elsewhere; now it is, and is answered from what stands there."""
     if not tickets:
         return {}
     try:
@@ -114,6 +115,8 @@ def _outcomes(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[di
         failed: Exception = error
     except (DataError, IntegrityError, ValueError) as error:
         failed = error
+        if isinstance(error, IntegrityError) and not met and any(name_of(ticket) for ticket in tickets):
+            return (yield from _outcomes(tickets, transaction, met=True))
     units = _units(tickets)
     if len(units) == 1:
         log.error("a call could not be recorded: %s", type(failed).__name__)
@@ -176,7 +179,7 @@ def _within(tickets: Sequence[Ticket], transaction: Transaction) -> Waiting[dict
 def _wanted(tickets: Sequence[Ticket]) -> wire.Wanted:
     return wire.Wanted(
         sorted({ticket.judged.world.tenant_id for ticket in tickets}),
-        [name for ticket in tickets if (name := _name(ticket))],
+        [name for ticket in tickets if (name := name_of(ticket))],
         budgets.places(ticket.judged.claim for ticket in tickets),
     )
 
@@ -202,7 +205,8 @@ def is_stale(world: World, epoch: int, offset: float, *, judged_by: float | None
     return epoch != world.epoch or (judged_by is not None and abs(offset - judged_by) > TOLERANCE)
 
 
-def _name(ticket: Ticket) -> Name | None:
+def name_of(ticket: Ticket) -> Name | None:
+    """Its attempt, if it has one."""
     attempt = ticket.judged.asked.attempt
     return None if attempt is None else (ticket.judged.key.id, attempt)
 
@@ -229,7 +233,7 @@ def _decide(tickets: Sequence[Ticket], seen: wire.Seen, outcomes: dict[int, Outc
     leading: dict[Name, Ticket] = {}
     ended: set[Party] = set()
     for ticket in tickets:
-        party, name = ticket.party, _name(ticket)
+        party, name = ticket.party, name_of(ticket)
         if party in ended:
             outcomes[id(ticket)] = NotAsked()
             continue
@@ -269,6 +273,9 @@ def _writes(
         for one, made in zip(calls, built, strict=True)
         if one.asked.attempt is not None
     ]
+    given.sort(
+        key=lambda named: named[0]
+    )  # as every lock: two groups that insert the same ones must not wait in a ring
     rows = [_kept(one, now) for one in calls if one.world.snapshot.keep_arguments]
     return wire.Writes([one.entry for one in built], given, used, rows)
 

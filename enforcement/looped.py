@@ -8,21 +8,24 @@ and the next group begins on a second connection: with one, the process would id
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
 from django.db import connection
 
 from enforcement import commit
+from enforcement.attempts import Name
 from enforcement.commit import CAPACITY, LOOK, SHARE, Bundle, Lines, bundled, fair_share, settle
 from enforcement.committer import Committer
-from enforcement.group import Party, Ticket
+from enforcement.group import Party, Ticket, name_of
 from enforcement.judged import Judged
 from enforcement.problems import unavailable
 
 _COMMITTERS = 2  # a third finds nothing left to do, and makes groups smaller
 _GOODBYE = 10.0  # seconds for what waits at the end
+_RETRY = 0.5  # seconds until a committer without a connection looks for one again, while the other has one
 
 
 class Writer:
@@ -36,7 +39,8 @@ class Writer:
         self._bell: asyncio.Future[None] | None = None
         self._closing = False
         self._turn = asyncio.Lock()
-        self._committers = [Committer(loop, silent=self._doubt) for _ in range(_COMMITTERS)]
+        self._under_way: dict[Name, asyncio.Future[None]] = {}  # attempts whose COMMIT is not known of yet
+        self._committers = [Committer(loop, lost=self._doubt) for _ in range(_COMMITTERS)]
         self._tasks = {loop.create_task(self._write(committer)) for committer in self._committers}
         self._watch = loop.call_later(LOOK, self._look)
 
@@ -77,13 +81,38 @@ class Writer:
 
     async def _write(self, committer: Committer) -> None:
         while True:
+            await committer.connect()
+            if not committer.is_connected and any(other.may_commit for other in self._committers):
+                if self._closing:
+                    return
+                await asyncio.sleep(_RETRY)  # the one that can commit does
+                continue
             async with _Turn(self._turn) as turn:
                 if not await self._asked():
                     return
                 tickets = fair_share(self._lines)
-                outcomes = await committer.commit(tickets, written=turn.pass_on)
+                async with self._alone_with(tickets):
+                    outcomes = await committer.commit(tickets, written=turn.pass_on)
             self._waiting.leave(tickets)
             settle(zip([ticket.future for ticket in tickets], outcomes, strict=True))
+
+    @asynccontextmanager
+    async def _alone_with(self, tickets: Sequence[Ticket]) -> AsyncIterator[None]:
+        """While nobody else commits an attempt of theirs: the first answer is there before it is asked for again.
+
+        Waiting costs one COMMIT; two that met in the database would cost the whole group a second transaction.
+        """
+        names = {name for ticket in tickets if (name := name_of(ticket)) is not None}
+        while met := [self._under_way[name] for name in names if name in self._under_way]:
+            await asyncio.wait(met)
+        done: asyncio.Future[None] = self.loop.create_future()
+        self._under_way |= dict.fromkeys(names, done)
+        try:
+            yield
+        finally:
+            for name in names:
+                del self._under_way[name]
+            done.set_result(None)
 
     def _doubt(self) -> None:
         for committer in self._committers:

@@ -33,7 +33,11 @@ class Pool:
         """Run in a thread. Raises Problem (503) when there is no room, and what `work` raises."""
         if not self._room.acquire(blocking=False):
             raise unavailable("Too many calls wait for the database.")
-        future = self._executor.submit(_worked, partial(work, *args, **kwargs))
+        try:
+            future = self._executor.submit(_worked, partial(work, *args, **kwargs))
+        except RuntimeError as error:  # the system gives us no further thread
+            self._room.release()
+            raise unavailable("The service is short of threads.") from error
         future.add_done_callback(lambda _: self._room.release())  # also when a caller who left cancels it
         return await asyncio.wrap_future(future)
 

@@ -27,6 +27,7 @@ class Sealer(threading.Thread):
         self._last: dict[str, float] = {}
         self._broken: dict[str, str] = {}
         self._caught_up: float | None = None
+        self._worked = 0.0  # seconds that the last round took, without its rest
 
     def run(self) -> None:
         """One round each tick. Whatever goes wrong is logged and tried again with a new connection."""
@@ -44,7 +45,7 @@ class Sealer(threading.Thread):
             self._horizon = Horizon()
         self._catch_up(self._horizon, at)
         count, complete = 0, True
-        rest = _Rest()
+        rest = _Rest(min(_RESTING, _SPACING - TICK - self._worked))
         for log, rows in self._horizon.due().items():
             try:
                 done = self._seal(log, rows, at, rest)
@@ -56,6 +57,7 @@ class Sealer(threading.Thread):
                 complete = complete and done == len(rows)
         if complete:
             self._horizon.all_sealed()
+        self._worked = rest.worked
         return count
 
     def _seal(self, log: str, rows: list[int], at: float, rest: "_Rest") -> int:
@@ -94,12 +96,19 @@ class _Rest:
     rest of the second. A round that takes long does not rest any more: being in time comes first.
     """
 
-    def __init__(self) -> None:
-        self._until = time.monotonic() + _RESTING
-        self._since = time.monotonic()
+    def __init__(self, seconds: float) -> None:
+        self._began = self._since = time.monotonic()
+        self._until = self._began + seconds
+        self._rested = 0.0
 
     def __call__(self) -> None:
         now = time.monotonic()
         if now < self._until:
             time.sleep(min(now - self._since, self._until - now))
+            self._rested += time.monotonic() - now
         self._since = time.monotonic()
+
+    @property
+    def worked(self) -> float:
+        """Seconds since it began, without rest."""
+        return time.monotonic() - self._began - self._rested
