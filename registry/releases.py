@@ -8,7 +8,8 @@ from django.db.models import Max
 from countersign.policy import release, testing
 from countersign.policy.compile import Policy, compile_policy
 from countersign.policy.release import BadReleaseError
-from countersign.policy.source import PolicyErrors
+from countersign.policy.source import PolicyErrors, Problem
+from countersign.policy.values import Registry
 from countersign.proof.events import Event
 from evidence import keys, ledger
 from evidence.keys import Purpose
@@ -61,10 +62,26 @@ def publish(tenant: Tenant, text: str, *, file: str, actor: Actor, now: datetime
 def check(tenant: Tenant, text: str, *, file: str) -> Policy:
     """The compiled policy, if it and its own tests would hold in this tenant. Raises PolicyErrors."""
     registered = rows.registry(tenant)
-    policy = compile_policy(text, file=file, registry=registered, people=teams.eligible(tenant))
+    policy = _compiled_here(tenant, text, file=file, registry=registered)
     if failed := testing.problems(policy, registered, file=file):
         raise PolicyErrors(failed)
     return policy
+
+
+def warnings(tenant: Tenant, *, file: str) -> tuple[Problem, ...]:
+    """What the compiler says today of the policy in force: people may have moved since it was published."""
+    row = Release.objects.filter(tenant=tenant, revision=tenant.policy_revision).first()
+    if row is None:
+        return ()
+    try:
+        return _compiled_here(tenant, row.source, file=file, registry=rows.registry(tenant)).warnings
+    except PolicyErrors as error:
+        return error.problems
+
+
+def _compiled_here(tenant: Tenant, text: str, *, file: str, registry: Registry) -> Policy:
+    people, humans = teams.eligible(tenant), teams.owners(tenant)
+    return compile_policy(text, file=file, registry=registry, people=people, humans=humans)
 
 
 def load(tenant: Tenant, *, not_below: int = 0) -> release.Release | None:

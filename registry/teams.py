@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from registry.models import TeamMember, Tenant, Tool
+from registry.models import Agent, TeamMember, Tenant, Tool
 
 Eligible = Mapping[str, frozenset[int]]
 
@@ -16,6 +16,11 @@ def eligible(tenant: Tenant) -> Eligible:
     for team, human in members.values_list("team__name", "membership__user__human_id"):
         found[team].add(human)
     return {team: frozenset(humans) for team, humans in found.items()}
+
+
+def owners(tenant: Tenant) -> Mapping[str, int]:
+    """The humans behind the usernames of those who own an agent: they cannot answer for it under any account."""
+    return dict(Agent.objects.filter(tenant=tenant).values_list("owner__user__username", "owner__user__human_id"))
 
 
 def could_answer(people: Eligible, teams: Iterable[str]) -> int:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from countersign.policy import globs, source
+from countersign.policy import globs, reach, source
 from countersign.policy.faults import Form, InvalidError, Path
-from countersign.policy.source import PolicyErrors, Problem
+from countersign.policy.source import Node, PolicyErrors, Problem
 from countersign.policy.tools import People, check_argument_rules, check_schema, check_teams, parse_approval, parse_caps
-from countersign.policy.values import Agent, Caps, Entity, Registry, Requirement, Tier, Tool
+from countersign.policy.values import EMPTY, Agent, Caps, Entity, Registry, Requirement, Tier, Tool
 
 AGENT_KEYS = ("id", "owner", "team", "intents", "tool_groups", "active")
 TOOL_KEYS = (
@@ -16,8 +16,8 @@ TOOL_KEYS = (
 )  # fmt: skip
 
 
-def read_registry(text: str, *, file: str) -> tuple[Registry, People]:
-    """The registry and the people by team. Raises PolicyErrors with every problem."""
+def read_registry(text: str, *, file: str) -> tuple[Registry, People, tuple[Problem, ...]]:
+    """The registry, the people by team, and what its author should know. Raises PolicyErrors with every problem."""
     root, problems = source.read(text, file=file)
     form = Form()
     block = root.plain()
@@ -31,10 +31,7 @@ def read_registry(text: str, *, file: str) -> tuple[Registry, People]:
                 check_teams(tool.approval, people)
             except InvalidError as error:
                 form.adopt(error, under=("tools", n, "approval"))
-    problems += [
-        Problem(file, *root.place(fault.path, key=fault.key, offset=fault.offset), fault.message)
-        for fault in form.faults
-    ]
+    problems += _located(form, root)
     if problems:
         raise PolicyErrors(problems)
     registry = Registry(
@@ -44,7 +41,18 @@ def read_registry(text: str, *, file: str) -> tuple[Registry, People]:
         tools={tool.id: tool for tool in tools},
         entities={(entity.type, entity.id): entity for entity in entities},
     )
-    return registry, people
+    warnings = Form()
+    for n, tool in enumerate(tools):
+        if "teams" in block and (word := reach.missed_by_tool(tool, registry, people, EMPTY)):
+            warnings.refuse(("tools", n, "approval", "quorum"), word)
+    return registry, people, tuple(_located(warnings, root))
+
+
+def _located(form: Form, root: Node) -> list[Problem]:
+    return [
+        Problem(root.file, *root.place(fault.path, key=fault.key, offset=fault.offset), fault.message)
+        for fault in form.faults
+    ]
 
 
 def people_by_team(block: Mapping[str, Any]) -> People:

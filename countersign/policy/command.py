@@ -51,10 +51,13 @@ def _registry(path: Path | None) -> tuple[Registry | None, People | None]:
     if path is None:
         return None, None
     try:
-        return blueprint.read_registry(_text(path), file=str(path))
+        registry, people, warnings = blueprint.read_registry(_text(path), file=str(path))
     except PolicyErrors as errors:
         typer.echo(str(errors), err=True)
         raise typer.Exit(1) from None
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    return registry, people
 
 
 def _text(path: Path) -> str:

@@ -1,18 +1,18 @@
 """Policy text (and, if known, the registry) in; a frozen policy out, or every error at once with its place."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from countersign.policy import globs, source
+from countersign.policy import globs, reach, source
 from countersign.policy.cases import Case, read_cases
 from countersign.policy.faults import Form, InvalidError, Path, did_you_mean
 from countersign.policy.orderings import orderings
 from countersign.policy.rules import Rule, read_rule
 from countersign.policy.source import Node, PolicyErrors, Problem
 from countersign.policy.tools import People, check_teams
-from countersign.policy.values import Mode, Outcome, Registry, Tool
+from countersign.policy.values import EMPTY, Mode, Outcome, Registry
 
 POLICY_KEYS = ("version", "name", "mode", "risk", "rules", "tests")
 VERSION = 1
@@ -54,13 +54,15 @@ def compile_policy(
     file: str = "policy.yaml",
     registry: Registry | None = None,
     people: People | None = None,
+    humans: Mapping[str, Hashable] = EMPTY,
     revision: int = 0,
 ) -> Policy:
     """Compile `text`. Raises PolicyErrors with every problem that can be found.
 
     With a `registry`, rules that can never act are told as `warnings`, and an escalate rule that names no approval
     where no matching tool has one is an error. With `people` (who is eligible, by team; whoever is in two teams is
-    one person), unknown teams and quorums that cannot be reached are errors.
+    one person), unknown teams and quorums that cannot be reached are errors. With both, agents whose owner is missed
+    in a quorum are told as warnings; `humans` says as whom `people` know an owner, where not by the username.
     """
     root, problems = source.read(text, file=file)
     form = Form()
@@ -72,7 +74,7 @@ def compile_policy(
     identifiers = frozenset(rule.id for _, rule in rules)
     tests = read_cases(form, block["tests"], ("tests",), rules=identifiers) if "tests" in block else ()
     warnings = Form()
-    _check_against(form, warnings, rules, registry=registry, people=people)
+    _check_against(form, warnings, rules, registry=registry, people=people, humans=humans)
     problems += _located(form, root)
     if problems:
         raise PolicyErrors(problems)
@@ -144,6 +146,7 @@ def _check_against(
     *,
     registry: Registry | None,
     people: People | None,
+    humans: Mapping[str, Hashable],
 ) -> None:
     for path, rule in rules:
         if people is not None and rule.requirement is not None:
@@ -156,27 +159,24 @@ def _check_against(
             for where, word in _unregistered(rule, path, registry):
                 warnings.refuse(where, word)
             _warn_of_text(warnings, rule, path, registry)
+        if registry is not None and people is not None and rule.requirement is not None:
+            missed = reach.missed(rule.requirement, reach.agents_of(rule, registry), people, humans)
+            if missed:
+                warnings.refuse((*path, "approval", "quorum"), missed)
 
 
 def _check_answerable(form: Form, rule: Rule, path: Path, registry: Registry) -> None:
     """An escalation needs someone to ask: the rule's own approval block or a matching tool's."""
     if rule.effect is not Outcome.ESCALATE or rule.requirement is not None or not rule.binds:
         return
-    if not any(tool.approval is not None for tool in _matched(rule, registry)):
+    if not any(tool.approval is not None for tool in reach.tools_of(rule, registry)):
         form.refuse(path, "nobody could answer: the rule has no 'approval' and no tool it matches has one")
-
-
-def _matched(rule: Rule, registry: Registry) -> Iterator[Tool]:
-    """The tools that the rule speaks of."""
-    wanted = [glob for kind, glob in rule.match.resources or (("tool", "**"),) if kind == "tool"]
-    names = globs.Names((glob, 1) for glob in wanted)
-    return (tool for tool in registry.tools.values() if names.mask(tool.id))
 
 
 def _warn_of_text(warnings: Form, rule: Rule, path: Path, registry: Registry) -> None:
     """Arguments put in order with a number that a tool's schema says are text: such a condition fails each time."""
     for found in orderings(rule.condition.text) if rule.condition else ():
-        for tool in _matched(rule, registry):
+        for tool in reach.tools_of(rule, registry):
             schema: Any = tool.arguments_schema
             for name in found.path:
                 schema = _member(_member(schema, "properties"), name)

@@ -234,7 +234,12 @@ def check_teams(requirement: Requirement, people: People) -> None:
     for n, team in enumerate(requirement.teams):
         if team not in people:
             form.refuse(("teams", n), f"no team {team!r} exists{did_you_mean(team, people)}")
-    eligible = frozenset[Hashable]().union(*(people.get(team, ()) for team in requirement.teams))
-    if not form.faults and len(eligible) < requirement.quorum:
-        form.refuse(("quorum",), f"{requirement.quorum} must agree but only {len(eligible)} could")
+    could = len(everybody(requirement, people))
+    if not form.faults and could < requirement.quorum:
+        form.refuse(("quorum",), f"{requirement.quorum} must agree but only {could} could")
     form.settle()
+
+
+def everybody(requirement: Requirement, people: People) -> frozenset[Hashable]:
+    """Who is eligible in any of the requirement's teams, each once; separation of duties aside."""
+    return frozenset[Hashable]().union(*(people.get(team, ()) for team in requirement.teams))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from django.db import transaction
 
+from countersign.policy import reach
 from countersign.policy.compile import digest_of
 from countersign.policy.faults import Form
 from countersign.policy.source import PolicyErrors, Problem
 from evidence.ledger import Actor
-from registry import changes, people, releases, teams
+from registry import changes, people, releases, rows, teams
 from registry.blueprints import plan, write
 from registry.blueprints.plan import Change
 from registry.blueprints.source import Blueprint, Read, parse
@@ -191,8 +192,12 @@ def _publish(blueprint: Blueprint, tenant: Tenant, *, actor: Actor, now: datetim
     digest = digest_of(blueprint.policy.text)
     if Release.objects.filter(tenant=tenant, revision=tenant.policy_revision, digest=digest).exists():
         return None
-    file = str(Path(blueprint.root.file).parent / blueprint.policy.file)  # as its reader could open it
-    return releases.publish(tenant, blueprint.policy.text, file=file, actor=actor, now=now)
+    return releases.publish(tenant, blueprint.policy.text, file=_policy_file(blueprint), actor=actor, now=now)
+
+
+def _policy_file(blueprint: Blueprint) -> str:
+    """As its reader could open it."""
+    return str(Path(blueprint.root.file).parent / blueprint.policy.file) if blueprint.policy else "the policy in force"
 
 
 def _warnings(blueprint: Blueprint, tenant: Tenant) -> Iterator[str]:
@@ -201,4 +206,18 @@ def _warnings(blueprint: Blueprint, tenant: Tenant) -> Iterator[str]:
         kind = item.key.partition(":")[0]
         if kind not in connected:
             yield f"channel {item.key}: the {kind} connector is not configured; its teams are asked in the inbox only"
+    yield from map(str, _missed(blueprint, tenant))
+    yield from map(str, releases.warnings(tenant, file=_policy_file(blueprint)))
     yield from filter(None, (look() for look in _worries))
+
+
+def _missed(blueprint: Blueprint, tenant: Tenant) -> tuple[Problem, ...]:
+    """Active tools whose quorum misses the owner of an agent, as all now stands, named in the text or not."""
+    form = Form()
+    registry, eligible, humans = rows.registry(tenant), teams.eligible(tenant), teams.owners(tenant)
+    named = {item.key: item.path for item in blueprint.of("tool")}
+    for tool in registry.tools.values():
+        if word := reach.missed_by_tool(tool, registry, eligible, humans):
+            path = (*named[tool.id], "approval", "quorum") if tool.id in named else ()
+            form.refuse(path, f"tool {tool.id!r}: {word}")
+    return blueprint.problems(form.faults).problems

@@ -15,7 +15,7 @@ from evidence.models import Record
 from registry import blueprints
 from registry.blueprints import channels, report, source
 from registry.models import Agent, Channel, Entity, Membership, Release, Tenant, Tool
-from tests.worlds import BLUEPRINT, POLICY, SETUP, World, world
+from tests.worlds import AGENT, BLUEPRINT, POLICY, SETUP, World, world
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "registry" / "blueprint.schema.json").read_text())
@@ -330,6 +330,32 @@ class TestApply:
     def test_warns_of_a_channel_nobody_is_connected_to(self, ours: World) -> None:
         applied = ours.apply(channels=[{"kind": "slack", "channel": "C1", "teams": ["finance"]}])
         assert "the slack connector is not configured" in applied.warnings[0]
+
+    def test_warns_of_an_agent_whose_owner_is_missed_in_a_quorum(self, database: None) -> None:
+        ours = world(quorum=3)
+        carol = ours.username("carol")
+        handed = {"id": AGENT, "owner": carol, "team": "finance", "tool_groups": ["payments"]}
+        applied = ours.apply(agents=[handed])
+        word = f"{AGENT} is {carol}'s, who cannot answer for it: 2 of finance could, 3 must"
+        of_tool, of_rule = [warning for warning in applied.warnings if "who cannot answer" in warning]
+        assert of_tool == f"more.yaml:1:1: tool 'payments.refund': {word}"  # the text speaks of the agent alone
+        assert of_rule.startswith("the policy in force:")
+        assert of_rule.endswith(word)
+        assert Agent.objects.get(tenant=ours.tenant).owner == ours.carol  # applied all the same
+
+    def test_knows_an_owner_by_any_account(self, database: None) -> None:
+        ours = world(quorum=3)
+        local, domain = ours.carol.user.email.split("@")
+        other = {"username": f"carol2-{ours.suffix}", "email": f"{local}+two@{domain}", "teams": ["support"]}
+        handed = {"id": AGENT, "owner": other["username"], "team": "support", "tool_groups": ["payments"]}
+        warnings = ours.apply(people=[other], agents=[handed]).warnings
+        assert sum(f"{AGENT} is {other['username']}'s, who cannot answer for it" in one for one in warnings) == 2
+
+    def test_says_what_the_compiler_would_of_the_policy_in_force(self, ours: World) -> None:
+        ours.with_policy("version: 1\nrules: [{id: a, effect: escalate, approval: {teams: [support]}}]")
+        gone = {"username": ours.username("dana"), "email": ours.dana.user.email, "active": False}
+        assert "the policy in force:2:" in ours.apply(people=[gone]).warnings[-1]
+        assert "1 must agree but only 0 could" in ours.apply(people=[gone]).warnings[-1]
 
 
 class TestRehearse:

@@ -96,6 +96,25 @@ class TestCheck:
         assert code == 1
         assert "3 must agree but only 2 could" in output
 
+    def test_warns_of_an_owner_whom_a_tools_quorum_misses(self, world: World) -> None:
+        world.blueprint.write_text(BLUEPRINT.replace("owner: dana", "owner: frank"))
+
+        code, output = world.run("check", str(world.policy), "--registry", str(world.blueprint))
+
+        said = "bot is frank's, who cannot answer for it: 1 of finance could, 2 must"
+        assert code == 0
+        assert f"warning: {world.blueprint}:6:" in output
+        assert said in output
+        world.blueprint.write_text(BLUEPRINT)
+        assert "warning" not in world.run("check", str(world.policy), "--registry", str(world.blueprint))[1]
+
+    @pytest.mark.parametrize("changed", ["tool_groups: [crm]", "tool_groups: [payments], active: false"])
+    def test_warns_of_no_agent_that_cannot_call_the_tool(self, world: World, changed: str) -> None:
+        text = BLUEPRINT.replace("owner: dana", "owner: frank").replace("tool_groups: [payments]", changed)
+        world.blueprint.write_text(text)
+
+        assert "warning" not in world.run("check", str(world.policy), "--registry", str(world.blueprint))[1]
+
 
 class TestTest:
     def test_tells_the_difference_in_words(self, world: World) -> None:

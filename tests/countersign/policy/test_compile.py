@@ -1,13 +1,14 @@
 """Policy text to a policy, or every error at once."""
 
 import random
+from typing import Any
 
 import pytest
 import yaml
 
 from countersign.policy.compile import compile_policy
-from countersign.policy.values import Mode, Outcome, StepUp
-from tests.countersign.policy.samples import problems, registry, rules, tool
+from countersign.policy.values import EMPTY, Agent, Mode, Outcome, StepUp
+from tests.countersign.policy.samples import agent, problems, registry, rules, tool
 
 TEN_MISTAKES = """\
 version: 2
@@ -181,6 +182,75 @@ class TestWarnings:
         text = rules(f"{{id: a, match: {{tools: ['{glob}']}}, effect: deny, when: \"{condition}\"}}")
 
         assert compile_policy(text, registry=registry()).warnings == ()
+
+
+class TestOwnersWhoAreMissed:
+    """Nobody answers for their own agent, so a quorum may be out of reach for one agent and not for another."""
+
+    PEOPLE = {"keepers": ["ann", "bob", "cyd"]}
+
+    def warned(
+        self, *agents: Agent, quorum: int = 3, match: str = "", people: Any = None, humans: Any = EMPTY
+    ) -> list[str]:
+        rule = f"{{id: a, {match} effect: escalate, approval: {{teams: [keepers], quorum: {quorum}}}}}"
+        known = registry(agents=agents, tools=[tool(approval=None), tool("ops.stop", approval=None)])
+        found = compile_policy(rules(rule), registry=known, people=people or self.PEOPLE, humans=humans).warnings
+        return [one.message for one in found]
+
+    def test_are_named_with_the_numbers_and_the_place(self) -> None:
+        text = rules("{id: a, effect: escalate, approval: {teams: [keepers], quorum: 3}}")
+        known = registry(agents=[agent("zoo-bot", owner="bob")])
+
+        (warned,) = compile_policy(text, file="p.yaml", registry=known, people=self.PEOPLE).warnings
+
+        assert warned.message == "zoo-bot is bob's, who cannot answer for it: 2 of keepers could, 3 must"
+        assert (warned.file, warned.line) == ("p.yaml", 4)
+        assert text.splitlines()[warned.line - 1][warned.column - 1 :].startswith("3}")
+
+    def test_who_are_all_the_team_there_is(self) -> None:
+        warned = self.warned(agent("zoo-bot", owner="bob"), quorum=1, people={"keepers": ["bob"]})
+
+        assert warned == ["zoo-bot is bob's, who cannot answer for it: none of keepers could, 1 must"]
+
+    def test_of_many_agents_a_few_are_named(self) -> None:
+        agents = [agent(f"bot-{n}", owner=owner) for n, owner in enumerate(["bob", "ann", "eve", "cyd", "bob", "bob"])]
+
+        (warned,) = self.warned(*agents)
+
+        assert warned.startswith("bot-0 is bob's, who")
+        assert warned.endswith("3 must (the same goes for bot-1 of ann, bot-3 of cyd, 2 more)")
+
+    def test_under_whatever_name_the_people_know_them(self) -> None:
+        people, humans = {"keepers": [1, 2, 3]}, {"bob.private": 2, "eve": 4}
+
+        assert self.warned(agent("zoo-bot", owner="bob.private"), people=people, humans=humans)
+        assert not self.warned(agent("zoo-bot", owner="eve"), people=people, humans=humans)
+
+    @pytest.mark.parametrize(
+        ("one", "changed"),
+        [
+            (agent("zoo-bot", owner="bob"), {"quorum": 2}),
+            (agent("zoo-bot", owner="eve"), {}),
+            (agent("zoo-bot", owner="bob", active=False), {}),
+            (agent("zoo-bot", owner="bob"), {"match": "match: {agents: ['ape.*']},"}),
+            (agent("zoo-bot", owner="bob"), {"match": "match: {subjects: ['user:*']},"}),
+            (agent("zoo-bot", owner="bob"), {"match": "match: {tools: ['ops.*']},"}),
+        ],
+        ids=[
+            "enough are left",
+            "not of the team",
+            "switched off",
+            "another's rule",
+            "not of agents",
+            "may not call it",
+        ],
+    )
+    def test_are_not_missed(self, one: Agent, changed: dict[str, Any]) -> None:
+        assert self.warned(one, **changed) == []
+
+    def test_are_missed_where_the_agent_may_call_what_the_rule_speaks_of(self) -> None:
+        for match in ("match: {tools: ['payments.*', 'ops.*']},", "match: {resources: ['document:*']},"):
+            assert self.warned(agent("zoo-bot", owner="bob"), match=match)
 
 
 class TestCompiled:
