@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from approvals import bundles, counting, references, requirements, shown
+from approvals import bundles, counting, references, requirements, shortage, shown
 from approvals.models import AccessRequest, Approval, Bundle, Decision, Status, Vote
 from countersign.inspection.redact import redact
 from evidence import keys
@@ -34,6 +34,8 @@ _TOLD = {
     Status.CANCELLED: ("Cancelled", "The request was withdrawn."),
     Status.FAILED: ("Failed", "The request could not be completed."),
 }
+_SHORT = "Too few people can answer this, so it cannot be approved as things stand. An administrator can change that."
+_SHORT_OF_ALL = "Too few people can answer some of the items, so those cannot be approved as things stand."
 _PARTIAL = ("Decided one by one", "The items ended differently; each tells how.")
 
 
@@ -42,6 +44,11 @@ _PARTIAL = ("Decided one by one", "The items ended differently; each tells how."
 
 def document(request: AccessRequest, *, brief: bool, now: datetime) -> dict[str, Any]:
     """`{"task": …}` and, once approved, `"result"`. With `brief` no word of a person and no progress is among it."""
+    short = status_of(request, now=now) == Status.PENDING and shortage.of(request) is not None
+    return _document(request, brief=brief, short=short, now=now)
+
+
+def _document(request: AccessRequest, *, brief: bool, short: bool, now: datetime) -> dict[str, Any]:
     status = status_of(request, now=now)
     approval = _approval_of(request)
     task: dict[str, Any] = {
@@ -51,6 +58,8 @@ def document(request: AccessRequest, *, brief: bool, now: datetime) -> dict[str,
         "expires_at": timestamp(_ends(request, approval, now=now)),
         "display": _display(status, _denied_because(request) if status == Status.DENIED and not brief else ""),
     }
+    if short:
+        task["display"]["description"] = _SHORT
     if status == Status.PENDING:
         task["links"] = {"cancel": _endpoint(request.pk) + "/cancel"}
         if not brief:
@@ -129,9 +138,13 @@ def _denied_because(request: AccessRequest) -> str:
 def bundle(told: Bundle, *, brief: bool, now: datetime) -> dict[str, Any]:
     """One task for several requests; what counts is each item's own status and result."""
     requests = bundles.requests_of(told)
-    documents = [document(request, brief=brief, now=now) for request in requests]
+    pending = [request for request in requests if status_of(request, now=now) == Status.PENDING]
+    short = shortage.of_each(pending)
+    documents = [_document(request, brief=brief, short=request.pk in short, now=now) for request in requests]
     status = bundles.together([one["task"]["status"] for one in documents])
     title, description = _PARTIAL if status == bundles.PARTIAL else _TOLD[Status(status)]
+    if short:
+        description = _SHORT_OF_ALL
     links = {f"{ITEM}:{place}": one["task"]["status_endpoint"] for place, one in enumerate(documents)}
     task: dict[str, Any] = {
         "id": told.pk,

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_safe
 
-from approvals import card, counting, inbox, problems, requirements, shown, story, totp, votes
+from approvals import card, counting, inbox, problems, requirements, shortage, shown, story, totp, votes
 from approvals.models import AccessRequest, Decision, Status
 from approvals.stepup import method_of, pass_totp
 from approvals.views import waivers_grant
@@ -123,6 +123,7 @@ def _context(asked: AccessRequest, membership: Membership, *, now: datetime) -> 
         "pending": pending,
         "state": asked.status if pending or asked.status != Status.PENDING else Status.EXPIRED,
         "tally": counting.count(asked, asks, cast),
+        "short": shortage.of(asked) if pending else None,
         "votes": cast,
         "timeline": told.timeline,
         "after": told.after,

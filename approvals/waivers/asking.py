@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from approvals import opening, repeating, separation
+from approvals import opening, repeating, separation, shortage
 from approvals.opening import Ask
 from approvals.waivers.models import Control, Waiver
 from approvals.waivers.moving import announce, record
@@ -110,15 +110,14 @@ def _who_gains(tenant: Tenant, terms: Terms, scope: Scope, *, by: Membership) ->
 
 def _check_grantable(tenant: Tenant, requirements: Iterable[Requirement], kept_out: frozenset[int]) -> None:
     """A waiver that too few people could grant would only ever expire. Raises InvalidError."""
-    humans = teams.eligible(tenant)
-    for one in requirements:
-        left = frozenset().union(*(humans.get(team, frozenset()) for team in one.teams)) - kept_out
-        if len(left) < one.quorum:
-            words = (
-                f"{one.quorum} of {', '.join(one.teams)} must grant this, and without who asks for it and who gains by "
-                f"it there are {len(left)}"
-            )
-            raise InvalidError([Fault(("match",), words)])
+    short = shortage.among(requirements, teams.eligible(tenant), kept_out=kept_out)
+    if short is not None:
+        one = short.requirement
+        words = (
+            f"{one.quorum} of {', '.join(one.teams)} must grant this, and without who asks for it and who gains by "
+            f"it there are {short.could}"
+        )
+        raise InvalidError([Fault(("match",), words)])
 
 
 def _kept(tenant: Tenant, drafted: Drafted, *, by: Membership, now: datetime, key: tuple[str, str]) -> Waiver:

@@ -55,6 +55,19 @@ def statuses(task: dict[str, Any]) -> list[str]:
     return [item["status"] for item in task["items"]]
 
 
+class TestTooFew:
+    def test_who_can_answer_for_an_item_is_told_of_all(self):
+        own = easy()
+        fine, short = asked(own, fresh(), fresh()), asked(own, fresh(), fresh())
+        request = requests_of(short)[1]
+        request.requirements[0]["quorum"] = 9
+        request.save(update_fields=["requirements"])
+        assert look(own, short)["display"]["description"].startswith("Too few people can answer some of the items")
+        assert look(own, fine)["display"]["description"].startswith("People have been asked")
+        vote(requests_of(short)[1], own.erin, DENY)
+        assert look(own, short)["display"]["description"].startswith("People have been asked")
+
+
 class TestSubmit:
     def test_opens_a_request_for_each_item(self, acme):
         first, second = fresh(), fresh(amount="300.00")

@@ -15,6 +15,7 @@ from enforcement.models import Custody, Escalation, Execution
 from evidence import clock, kept, ledger
 from evidence.models import KeptArguments
 from registry import credentials
+from registry.models import Agent
 from tests.approvals.asking import DENY, vote
 from tests.enforcement.machine import EVALUATION, REQUESTS, Reply, ask, big, get, post, question, run, send, together
 from tests.worlds import POLICY, SETUP, World, world
@@ -132,6 +133,15 @@ class TestEscalation:
         assert statement["predicate"]["thread"]["id"] == request_id
         request = AccessRequest.objects.get(pk=request_id)
         assert "sha256:" + statement["subject"][0]["digest"]["sha256"] == request.commitment
+
+    def test_says_so_where_too_few_people_can_answer(self):
+        own = world(quorum=3, caps={})
+        Agent.objects.filter(tenant=own.tenant).update(owner=own.carol)
+        body = fresh()
+        asked = {**body, "context": {**body["context"], "open_request": True}}
+        task = ask(own.agent_key, asked).context["access_request"]["task"]
+        assert task["status"] == "pending"
+        assert task["display"]["description"].startswith("Too few people can answer this")
 
     def test_opens_no_more_than_the_tenant_allows(self):
         own = easy()
