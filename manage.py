@@ -8,6 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
+from config.database import refusal
+
 
 def main() -> None:
     """Run one command. What an operator can mend is said in their words, without a traceback."""
@@ -17,10 +19,7 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"{error}\ndocs/settings.md describes every setting.")
     except OperationalError as error:
-        sys.exit(
-            f"The database does not let us in: {str(error).strip()}\nLook at COUNTERSIGN_DATABASE_URL; "
-            "if its role is not made yet, run setup with COUNTERSIGN_MIGRATOR_DATABASE_URL."
-        )
+        sys.exit(f"The database does not let us in. {refusal(error)}")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,14 @@ def database(url: str) -> dict[str, Any]:
     raise UnknownDatabase(f"not a PostgreSQL or SQLite URL: scheme {parts.scheme!r}")
 
 
+def refusal(error: Exception) -> str:
+    """What the database said, and what an operator can do about it. No driver quotes a password."""
+    return (
+        f"{str(error).strip()}\nLook at COUNTERSIGN_DATABASE_URL; "
+        "if its role is not made yet, run setup with COUNTERSIGN_MIGRATOR_DATABASE_URL."
+    )
+
+
 def _sqlite(path: Path) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
+from config.database import refusal
 from config.environment import environment
 from connectors import health
 from evidence import clock, horizon, keys, roles
@@ -16,17 +18,22 @@ from outbox.models import Job, State
 from registry import releases, snapshot
 from registry.models import Tenant
 
+SEALING = "sealing"
 SEALING_LAG = timedelta(seconds=10)  # what a receipt promises
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: whether it is well, and what to do where it is not. `fatal` makes us unready."""
+    """One thing looked at: whether it is well, and what to do where it is not. `fatal` makes us unready.
+
+    `detail` names roles, hosts and files: for whoever runs a command here, not for whoever asks `/readyz`.
+    """
 
     name: str
     ok: bool
     text: str
     fatal: bool = True
+    detail: str = ""
 
 
 def findings() -> Iterator[Finding]:
@@ -61,11 +68,14 @@ def connected() -> Iterator[Finding]:
 
 
 def _database() -> Finding:
+    if connection.vendor == "sqlite" and not Path(connection.settings_dict["NAME"]).exists():
+        # Asking it would make an empty one.
+        return Finding("database", ok=False, text="There is no database yet. Run manage.py setup.")
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError:
-        return Finding("database", ok=False, text="The database does not answer. Look at COUNTERSIGN_DATABASE_URL.")
+    except DatabaseError as error:
+        return Finding("database", ok=False, text="The database does not let us in.", detail=refusal(error))
     return Finding("database", ok=True, text=f"{connection.display_name} answers.")
 
 
@@ -96,8 +106,8 @@ def _append_only() -> Finding:
 def _sealing() -> Finding:
     age = max(horizon.logs_behind(clock.now()).values(), default=timedelta(0))
     if age < SEALING_LAG:
-        return Finding("sealing", ok=True, text="Every record is sealed in time.")
-    return Finding("sealing", ok=False, text=f"Records wait {age.total_seconds():.0f} s for the sealer. {_who_seals()}")
+        return Finding(SEALING, ok=True, text="Every record is sealed in time.")
+    return Finding(SEALING, ok=False, text=f"Records wait {age.total_seconds():.0f} s for the sealer. {_who_seals()}")
 
 
 def _who_seals() -> str:

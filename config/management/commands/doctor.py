@@ -16,6 +16,6 @@ class Command(BaseCommand):
             found.extend([*tenants(), *connected()])
         for finding in found:
             mark = "ok  " if finding.ok else ("BAD " if finding.fatal else "mind")
-            self.stdout.write(f"{mark}  {finding.name:<20} {finding.text}")
+            self.stdout.write(f"{mark}  {finding.name:<20} {finding.text} {finding.detail}".rstrip())
         if any(finding.fatal and not finding.ok for finding in found):
             raise SystemExit(1)

@@ -1,10 +1,14 @@
 """`manage.py up`: one command that serves the pages and the decision API, with the pump and the sealer beside them."""
 
+import errno
+import socket
 from typing import Any
 
 import uvicorn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
+from config import health
 from config.background import Background
 from config.environment import PREFIX, environment
 from connectors import accounts
@@ -26,6 +30,8 @@ class Command(BaseCommand):
                 f"{PREFIX}DATABASE_URL at PostgreSQL."
             )
         _refuse_credentials_of_nobody()
+        _refuse_taken(options["host"], options["port"])
+        self.say_what_is_missing(seals=not given.redis_url)
         background = None if given.redis_url else Background()
         if background:
             background.start()
@@ -36,6 +42,32 @@ class Command(BaseCommand):
         finally:
             if background:
                 background.stop()
+
+    def say_what_is_missing(self, *, seals: bool) -> None:
+        """In the words of `/readyz`, which nobody may be asking yet. The database may come later, so we serve.
+
+        A process that seals is about to: what waits for it is no fault of the installation.
+        """
+        missing = [finding for finding in health.findings() if finding.fatal and not finding.ok]
+        for finding in missing:
+            if not (seals and finding.name == health.SEALING):
+                self.stderr.write(f"Not ready: {finding.text} {finding.detail}".rstrip())
+        connections.close_all()
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Uvicorn would find out after we said where we are, and say it with an errno. Bound as uvicorn binds."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            said = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+            taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            why = "is taken" if taken else f"cannot be served on ({said})"
+            raise CommandError(
+                f"{host}:{port} {why}. Choose another: manage.py up --port 8010, or make serve PORT=8010"
+            ) from None
 
 
 def _refuse_credentials_of_nobody() -> None:
