@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import redis
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -18,6 +20,8 @@ from outbox.models import Job, State
 from registry import releases, snapshot
 from registry.models import Tenant
 
+_PATIENCE = 2  # seconds for Redis, which is next door
+_WAITS = "No worker pumps or seals until then; nothing is lost."
 SEALING = "sealing"
 SEALING_LAG = timedelta(seconds=10)  # what a receipt promises
 
@@ -47,6 +51,32 @@ def findings() -> Iterator[Finding]:
     yield _sealing()
     yield _dead_letters()
     yield _address()
+
+
+def doorbell() -> Iterator[Finding]:
+    """Redis, where there is one: for `doctor`. Without it nothing is lost, so `/readyz` does not wait for it."""
+    if not (url := environment().redis_url):
+        return
+    place = _place(url)
+    try:
+        redis.Redis.from_url(url, socket_connect_timeout=_PATIENCE, socket_timeout=_PATIENCE).ping()
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        refused = isinstance(error, redis.AuthenticationError)
+        text = f"{place} {'refuses our password' if refused else 'does not answer'}. {_WAITS}"
+        yield Finding("redis", ok=False, text=text, fatal=False)
+    except (redis.RedisError, ValueError):
+        text = f"{place} is no address that Redis takes. Look at COUNTERSIGN_REDIS_URL."
+        yield Finding("redis", ok=False, text=text, fatal=False)
+    else:
+        yield Finding("redis", ok=True, text=f"{place} answers.", fatal=False)
+
+
+def _place(url: str) -> str:
+    """Host and port, or a socket's path; never the password, which an unescaped / in it puts into the path."""
+    parts = urlsplit(url)
+    if "@" in parts.path + parts.query + parts.fragment:
+        return "What is before the last @"
+    return parts.netloc.rpartition("@")[2] or parts.path
 
 
 def tenants() -> Iterator[Finding]:

@@ -1,17 +1,19 @@
 """`manage.py doctor`: everything `/readyz` looks at and more, in words, with what to do."""
 
+import logging
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.health import connected, findings, tenants
+from config.health import connected, doorbell, findings, tenants
 
 
 class Command(BaseCommand):
     help = "Look at this installation and say what is wrong and what to do. Exits 1 if decisions cannot be made."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        found = list(findings())
+        logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of each request, amid our lines
+        found = [*findings(), *doorbell()]
         if not any(finding.fatal and not finding.ok for finding in found):
             found.extend([*tenants(), *connected()])
         for finding in found:
