@@ -1,14 +1,23 @@
 """Celery rings the doorbell: a commit or beat says when to look, a worker pumps and seals. No work travels with it."""
 
 import os
+import sys
 
 from celery import Celery
+from django.core.exceptions import ImproperlyConfigured
 from kombu.entity import Queue
+
+from config.environment import environment
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 PUMP = "countersign.pump"
 SECONDS_BETWEEN_PUMPS = 1.0
+
+try:
+    environment()
+except ImproperlyConfigured as error:  # Celery would print it at the end of sixty lines of its own
+    sys.exit(f"{error}\ndocs/settings.md describes every setting.")
 
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
