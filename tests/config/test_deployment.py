@@ -9,7 +9,7 @@ import yaml
 ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docker-compose.yml").read_text()
 SERVICES = yaml.safe_load(TEXT)["services"]
-OURS = ["setup", "web", "pdp", "worker", "beat"]
+OURS = ["setup", "web", "pdp", "worker", "beat", "slack_socket"]
 
 
 class TestCompose:
@@ -34,6 +34,22 @@ class TestCompose:
     def test_gives_only_setup_the_owner_of_the_tables(self, name):
         assert "COUNTERSIGN_MIGRATOR_DATABASE_URL" not in SERVICES[name]["environment"]
         assert "COUNTERSIGN_MIGRATOR_DATABASE_URL" in SERVICES["setup"]["environment"]
+
+    @pytest.mark.parametrize("name", OURS)
+    def test_passes_every_setting_on_that_an_operator_wrote_down(self, name):
+        assert SERVICES[name]["env_file"] == [{"path": "countersign.env", "required": False}]
+
+    @pytest.mark.parametrize("name", ["postgres", "redis"])
+    def test_tells_no_other_services_our_settings(self, name):
+        assert "env_file" not in SERVICES[name]
+
+    @pytest.mark.parametrize("ignoring", [".gitignore", ".dockerignore"])
+    def test_keeps_those_settings_out_of_what_is_shared(self, ignoring):
+        assert "countersign.env" in (ROOT / ignoring).read_text().splitlines()
+
+    def test_runs_everything_but_slacks_sockets_unasked(self):
+        asked = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+        assert asked == {"slack_socket": ["slack-socket"]}
 
     def test_publishes_nothing_beyond_loopback_by_default(self):
         ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
