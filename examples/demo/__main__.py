@@ -4,9 +4,11 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from typing import NoReturn
 
 import anyio
 import pyotp
@@ -124,7 +126,14 @@ def _run(built: House, *, unattended: bool) -> None:
         raise ending or group from None
 
 
+def _leave(*_: object) -> NoReturn:
+    """A SIGTERM ends the demo as Ctrl-C does, with all that it started; a second one does not cut that short."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def main() -> None:
+    signal.signal(signal.SIGTERM, _leave)
     began = time.monotonic()
     unattended = os.environ.get("UNATTENDED", "") not in {"", "0"}
     say("Setting up a fresh world …")

@@ -1,7 +1,10 @@
 """`make demo UNATTENDED=1`: the program that newcomers run first, to its end, one vote on our pages and one from chat."""
 
 import os
+import re
 import secrets
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +37,11 @@ def played(home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "examples.demo"],
         cwd=ROOT, env={**clean_environment(), **told}, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
+
+
+def answers(port: int | None) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def is_there(url: str) -> bool:
@@ -81,6 +89,24 @@ class TestDemo:
         assert [words for words in (*STORY, "It stands on SQLite.") if words not in done.stdout] == []
         assert (tmp_path / "demo" / "pack" / "checkpoint").exists()
         assert not keys.exists()
+
+    def test_ended_by_a_signal_it_takes_along_what_it_started(self, tmp_path: Path):
+        told = {"UNATTENDED": "", "PORT": str(free_port()), "COUNTERSIGN_DEMO_DIR": str(tmp_path / "demo")}
+        command = [sys.executable, "-m", "examples.demo"]
+        with subprocess.Popen(
+            command, cwd=ROOT, env={**clean_environment(), **told}, stdout=subprocess.PIPE, text=True
+        ) as demo:  # fmt: skip
+            assert demo.stdout
+            said = ""
+            while "Waiting" not in said:
+                line = demo.stdout.readline()
+                assert line, said
+                said += line
+            places = [urlsplit(url) for url in re.findall(r"on (http://\S+?)(?:,|$)", said, re.MULTILINE)[:2]]
+            assert [answers(place.port) for place in places] == [True, True]
+            demo.terminate()
+            assert demo.wait(60) == 128 + signal.SIGTERM
+        assert [answers(place.port) for place in places] == [False, False]
 
     @pytest.mark.postgres
     @pytest.mark.redis
