@@ -9,6 +9,12 @@ from evidence import clock
 from evidence.ledger import Actor
 from registry.models import Membership
 
+_HAS_ONE = (
+    "{username!r} has an authenticator already. They replace it themselves: Your account → Replace authenticator, with "
+    "a code of the one in use, or with one of the recovery codes that page showed when it was set up there. Without "
+    "either, no command replaces it."
+)
+
 
 class Command(BaseCommand):
     help = "Enrol a TOTP authenticator for a person who has none and print its seed once."
@@ -27,7 +33,7 @@ class Command(BaseCommand):
         try:
             made = enrolment.issue(membership, actor=Actor(type="command", id="enrol_totp"), now=now)
         except enrolment.AlreadyEnrolled:
-            raise CommandError(f"{username!r} has an authenticator already") from None
+            raise CommandError(_HAS_ONE.format(username=username)) from None
         counts_from = totp.counts_from(membership.user, now=now)
         if counts_from and counts_from > now:  # not on stdout, where the seed is the last word
             wait = "COUNTERSIGN_ENROLMENT_COOLDOWN"  # of this command's environment

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--subjects", nargs="+", default=[], metavar="TYPE:GLOB", help="with --pep: other subjects, such as user:*"
         )
-        parser.add_argument("--scope", default="read", help="with --person: read, or read,vote")
+        parser.add_argument("--scope", default="read", help="with --person: read (always), vote")
         parser.add_argument("--expires", metavar="TIME", help="ISO 8601 with a zone, such as 2030-01-01T00:00:00Z")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,5 +1,6 @@
 """`manage.py sign_in_link USERNAME`: a link that signs that person in once, within fifteen minutes."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -20,4 +21,6 @@ class Command(BaseCommand):
         if user is None or not user.memberships.filter(active=True).exists():
             raise CommandError(f"No active person is called {options['username']!r}.")
         token = sign_in.issue(user, actor=console.actor("sign_in_link"), now=clock.now())
+        minutes = sign_in.LIFETIME // timedelta(minutes=1)
+        self.stderr.write(f"Good once, for {minutes} minutes:", str)  # not on stdout, which is the link alone
         self.stdout.write(sign_in.address(token))
