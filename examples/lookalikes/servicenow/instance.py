@@ -64,6 +64,7 @@ class Instance:
     tables: dict[str, dict[str, Row]] = field(default_factory=lambda: {CHANGES: {}, APPROVALS: {}, USERS: {}})
     journal: dict[str, list[Entry]] = field(default_factory=dict)
     rules: list[Callable[[str, Row, Row, Person], None]] = field(default_factory=list)
+    created: list[Callable[[str, Row], None]] = field(default_factory=list)
 
     def person(
         self, user_name: str, *roles: str, name: str = "", automation: bool = False, active: bool = True
@@ -92,6 +93,8 @@ class Instance:
         self._check_values(table, row)
         self.tables[table][row["sys_id"]] = row
         self._note(table, row, given, by)
+        for tell in self.created:
+            tell(table, dict(row))
         return row
 
     def change(self, table: str, sys_id: str, given: Mapping[str, str], *, by: Person) -> Row:

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import os
 
+from examples.lookalikes.port import check_free
 from examples.lookalikes.slack.acme import acme
 from examples.lookalikes.slack.server import serving
 
@@ -14,6 +15,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8001)
     parser.add_argument("--request-url", default="http://127.0.0.1:8000/slack/events", help="where the app listens")
     asked = parser.parse_args()
+    check_free(asked.port)
     given = {
         name: os.environ[f"COUNTERSIGN_SLACK_{name.upper()}"]
         for name in ("bot_token", "app_token", "signing_secret")
