@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 from django.core.management import call_command
+from django.test import RequestFactory
 
 from config import health
 from config.environment import environment as given
@@ -58,6 +59,14 @@ class TestDatabase:
         assert role in done.stdout
         assert "run setup with COUNTERSIGN_MIGRATOR_DATABASE_URL" in done.stdout
         assert "hidden-word" not in done.stdout + done.stderr
+
+    def test_readyz_tells_nobody_which_role_or_host(self, monkeypatch: pytest.MonkeyPatch):
+        said = health.Finding("database", ok=False, text="Not let in.", detail='role "secret_role" does not exist')
+        monkeypatch.setattr(health, "_database", lambda: said)
+        answer = health.readyz(RequestFactory().get("/readyz"))
+        assert answer.status_code == 503
+        assert b"Not let in." in answer.content
+        assert b"secret_role" not in answer.content
 
 
 class TestRedis:
