@@ -31,6 +31,7 @@ WORKERS = max(1, min(4, CORES))
 DECIDING = max(1, WORKERS // 2)  # the rest is for PostgreSQL and the sealer: our best, as all cores are the view's
 MEMORY_AFTER = 200_000
 REFUSED = 0.001  # share of 503s that a loaded machine may cause; more is a result of its own
+FEW = 5  # or so many: a slow view gives few answers in all
 Row = dict[str, Any]
 
 
@@ -107,7 +108,7 @@ class Contender:
 
     def row(self, against: "Contender | None" = None) -> Row:
         failed, answers = sum(one.failed for one in self.seen), sum(one.answers for one in self.seen)
-        assert failed <= answers * REFUSED, f"{self.name}: {failed} of {answers} answers were none"
+        assert failed <= max(FEW, answers * REFUSED), f"{self.name}: {failed} of {answers} answers were none"
         return _row(
             f"{self.name}.{self.connections}",
             statistics.median(one.rate for one in self.seen),
