@@ -13,10 +13,11 @@ from outbox import queue
 from outbox.models import Job
 
 # Of the statement, not of the moment: a time that may differ from row to row could not be looked up in an index.
-_NOW = {"postgresql": "statement_timestamp()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
+# SQLite compares text: with six digits, as Django writes a time, what is due in this very millisecond is due.
+_NOW = {"postgresql": "statement_timestamp()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now')"}
 _UNTIL = {
     "postgresql": "statement_timestamp() + %s * interval '1 second'",
-    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s || ' seconds')",
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f000', 'now', %s || ' seconds')",
 }
 _SKIP = {"postgresql": "FOR UPDATE SKIP LOCKED", "sqlite": ""}  # on SQLite the whole statement is alone
 

@@ -67,6 +67,14 @@ class TestPump:
         pump.run_due()
         assert job(kind).state == State.READY
 
+    def test_takes_what_is_due_in_this_very_millisecond(self, kind):
+        queue.handler(kind)(lambda payload: None)
+        for _ in range(100):
+            queue.enqueue(kind, {})
+            Job.objects.filter(kind=kind, state=State.READY).update(run_at=pump.now())
+            assert pump.run_due() == 1
+        assert Job.objects.filter(kind=kind, state=State.DONE).count() == 100
+
     def test_retries_a_failure_later(self, kind):
         queue.handler(kind)(lambda payload: 1 / 0)
         queue.enqueue(kind, {})
