@@ -16,6 +16,8 @@ from django.db import connection
 
 from enforcement import api, committer, looped
 from enforcement.http import Request
+from enforcement.pool import Pool
+from enforcement.problems import Problem
 from evidence.models import Record
 from tests.enforcement.machine import EVALUATION, question
 from tests.enforcement.test_server import headers, serving, speak
@@ -163,3 +165,12 @@ class TestConnections:
                 await looped.stop()
 
         assert asyncio.run(told()) == [200] * 20
+
+
+class TestPool:
+    def test_gives_a_place_back_that_no_thread_could_be_had_for(self) -> None:
+        small = Pool(threads=1, waiting=0)
+        small._executor.shutdown()  # from then on it refuses as where the system has no thread left
+        for _ in range(3):
+            with pytest.raises(Problem, match="short of threads"):
+                asyncio.run(small.run(lambda: None))
