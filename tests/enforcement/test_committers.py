@@ -14,10 +14,13 @@ from secrets import token_hex
 import pytest
 from django.db import connection
 
-from enforcement import api, committer, looped
+from enforcement import api, batch, committer, decide, group, looped, memory
+from enforcement.authn import Caller
 from enforcement.http import Request
 from enforcement.pool import Pool
 from enforcement.problems import Problem
+from evidence import clock, keys
+from evidence.keys import Purpose
 from evidence.models import Record
 from tests.enforcement.machine import EVALUATION, question
 from tests.enforcement.test_server import headers, serving, speak
@@ -71,6 +74,16 @@ class TestTheSameAttempt:
         before = rolled_back()
         again_and_again(acme, port)
         assert rolled_back() - before < FEW
+
+    def test_is_written_in_the_same_order_by_every_group(self, acme: World) -> None:
+        """So that two groups with the same attempts cannot wait for each other in a ring."""
+        found = memory.learn(acme.pep_key.split("_")[2])
+        assert found
+        bodies = [json.dumps(question(attempt=one)).encode() for one in ("b", "c", "a")]
+        calls = [decide.plain(decide.judge(Caller(*found), body)) for body in bodies]
+        built = batch.build(calls, [None] * 3, now=clock.now(), signer=keys.signer(Purpose.PDP))
+        writes = group._writes(calls, built, {}, clock.now())
+        assert [attempt for (_, attempt), _ in writes.given] == ["a", "b", "c"]
 
 
 def rolled_back() -> int:
