@@ -273,9 +273,8 @@ def _writes(
         for one, made in zip(calls, built, strict=True)
         if one.asked.attempt is not None
     ]
-    given.sort(
-        key=lambda named: named[0]
-    )  # as every lock: two groups that insert the same ones must not wait in a ring
+    # In one order, as every lock: two groups that write the same ones must not wait for each other in a ring.
+    given.sort(key=lambda named: named[0])
     rows = [_kept(one, now) for one in calls if one.world.snapshot.keep_arguments]
     return wire.Writes([one.entry for one in built], given, used, rows)
 
